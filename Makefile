@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The only door: `make help`. Meson and ninja do the building (scripts/build), into
+# build/<variant>/ for the variants release debug asan tsan fuzz cov.
+
+VARIANT ?= release
+DESTDIR ?=
+PREFIX  ?= /usr/local
+T       ?=
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+help:            ## this list
+	@echo "mango: TCP in user space for other processes"
+	@echo
+	@sed -n 's/^\([a-z][a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+		awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  VARIANT=release|debug|asan|tsan|fuzz|cov   what 'make build' builds (release)"
+	@echo "  T=PATTERN                                  what 'make test' runs: part of a suite's name"
+	@echo "  JOBS=N                                     parallel jobs (all cores)"
+
+deps:            ## install the Debian packages that are missing (root)
+	@scripts/deps
+
+build: deps      ## build VARIANT into build/VARIANT/
+	@scripts/build $(VARIANT)
+
+all: deps        ## build every variant
+	@scripts/build release debug asan tsan fuzz cov
+
+test: deps       ## everything needed, then all tests; last line: N passed, N failed, N skipped
+	@scripts/build $$(scripts/run-tests --print-variants $(if $(T),-k '$(T)'))
+	@scripts/run-tests $(if $(T),-k '$(T)')
+
+check: lint      ## before a commit: lint, then the unit tests
+	@scripts/build $$(scripts/run-tests --print-variants -k unit)
+	@scripts/run-tests -k unit
+
+lint: deps       ## layers, format, headers, shell, cppcheck, clang-tidy, globals, symbols
+	@scripts/lint
+
+format: deps     ## rewrite the C files in the house style
+	@scripts/lint-format --fix
+
+tidy: deps       ## clang-tidy alone
+	@scripts/lint-tidy
+
+sim: deps        ## the simulator suites alone
+	@scripts/build $$(scripts/run-tests --print-variants -k sim)
+	@scripts/run-tests -k sim
+
+fuzz: deps       ## build the fuzz targets and run each for FUZZ_SECONDS (30)
+	@scripts/build fuzz
+	@scripts/fuzz
+
+e2e: deps        ## the end-to-end suites alone (root)
+	@scripts/build $$(scripts/run-tests --print-variants -k e2e)
+	@scripts/run-tests -k e2e
+
+bench: deps      ## measure mango beside the kernel's TCP (root)
+	@scripts/build release
+	@scripts/bench
+
+cov: deps        ## coverage of the cores by unit tests and simulator
+	@scripts/build cov
+	@scripts/cov
+
+docs: deps       ## generate docs/config.md and check the links of the documentation
+	@scripts/build release
+	@scripts/docs
+
+demo: deps       ## the main job: mangod, an echo server on libmango, a Linux client (root)
+	@scripts/build release
+	@scripts/demo
+
+install: deps    ## build release and install it under PREFIX (/usr/local), honours DESTDIR
+	@scripts/build release
+	@meson configure build/release -Dprefix=$(PREFIX)
+	@DESTDIR=$(DESTDIR) meson install -C build/release
+
+clean:           ## remove build/
+	rm -rf build
+
+.PHONY: help deps build all test check lint format tidy sim fuzz e2e bench cov docs demo install clean
