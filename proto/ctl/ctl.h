@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ctl.h - control messages between applications and mangod, as plain structs.
+ *
+ * Idea:    each request and each reply is one struct mg_ctl_msg: a fixed header and `count` fixed-size
+ *          items of the type that the message names. The transports carry them: `local` sends the struct
+ *          as one SEQPACKET datagram on the attach socket, gRPC converts it to and from mango.proto,
+ *          iceoryx will loan it. One handler in the daemon serves them all.
+ *          A reply repeats type and id, has MG_CTL_REPLY set, and carries `status` (0 or -errno); on an
+ *          error `text` says why in one line.
+ * Trust:   mg_ctl_check() looks at the lengths of a received message before anyone reads items; strings
+ *          are terminated by it.
+ * Threads: plain values.
+ */
+#ifndef MG_CTL_H
+#define MG_CTL_H
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/addr.h"
+
+/* The first nine are the public MANGO_IPC_MSG_* values, in their documented order. */
+enum mg_ctl_type {
+	MG_CTL_HEALTH_CHECK = 0, /* -> 1 health */
+	MG_CTL_SET_CONFIG = 1,   /* n kv: all or nothing */
+	MG_CTL_GET_CONFIG = 2,   /* kv[0].key: a key, a section ("tcp.") or "" for all -> n kv */
+	MG_CTL_TCP_LISTEN = 3,   /* 1 listen -> 1 listen with id and port filled in */
+	MG_CTL_TCP_ACCEPT = 4,   /* n accept: grants credits */
+	MG_CTL_TCP_CONNECT = 5,  /* n connect -> n connect with window and gen filled in; outcome by event */
+	MG_CTL_TCP_CLOSE = 6,    /* n conn_ref: graceful */
+	MG_CTL_TCP_LISTEN_CLOSE = 7, /* n listener_ref */
+	MG_CTL_TCP_ABORT = 8,    /* n conn_ref: RST */
+	MG_CTL_TCP_SET_OPTION = 9,   /* n option */
+	MG_CTL_TCP_GET_OPTION = 10,  /* n option -> n option with value filled in */
+	MG_CTL_ATTACH = 11,      /* attach socket only: 1 attach -> 1 attached + descriptors */
+	MG_CTL_CONTEXT_OPEN = 12,    /* attach socket only: -> 1 attached (index) + eventfd */
+	MG_CTL_CONNECTIONS = 13, /* paged -> n conn_info */
+	MG_CTL_LISTENERS = 14,   /* paged -> n listener_info */
+	MG_CTL_STATS = 15,       /* paged -> n counter */
+	MG_CTL_NR,
+};
+
+#define MG_CTL_REPLY 0x8000u    /* set in type */
+#define MG_CTL_VERSION 1
+#define MG_CTL_TOKEN_BYTES 16
+#define MG_CTL_TEXT_MAX 240
+#define MG_CTL_MSG_MAX 65536    /* bytes of a whole message */
+
+struct mg_ctl_token {
+	uint8_t b[MG_CTL_TOKEN_BYTES];
+};
+
+struct mg_ctl_hdr {
+	uint32_t bytes;   /* header and items */
+	uint16_t version; /* MG_CTL_VERSION */
+	uint16_t type;    /* enum mg_ctl_type, | MG_CTL_REPLY */
+	uint64_t id;      /* chosen by the requester; repeated in the reply */
+	struct mg_ctl_token token; /* the session; zero for HEALTH_CHECK, GET_CONFIG and the queries */
+	int32_t status;   /* replies: 0 or -errno */
+	uint32_t count;   /* items */
+	uint32_t start;   /* paged: index of the first item wanted / given */
+	uint32_t more;    /* paged replies: 1 if items follow after start + count */
+	char text[MG_CTL_TEXT_MAX]; /* replies: why it failed */
+	uint64_t reserved;
+};
+static_assert(sizeof(struct mg_ctl_hdr) == 296, "items are aligned behind it");
+
+enum mg_ctl_serving { MG_CTL_SERVING = 1, MG_CTL_DRAINING = 2, MG_CTL_UNHEALTHY = 3 };
+
+struct mg_ctl_health {
+	uint32_t serving; /* enum mg_ctl_serving */
+	uint32_t pid;
+	uint64_t uptime_ms;
+	uint64_t daemon_epoch;
+	uint32_t nr_workers;
+	uint32_t nr_sessions;
+	uint32_t nr_connections;
+	uint32_t nr_listeners;
+	char version[32];
+	char instance[64];
+	char attach_path[108]; /* the attach socket */
+	char reason[116];      /* when not serving */
+};
+
+enum mg_ctl_kv_flag { MG_CTL_KV_RUNTIME = 1 << 0 /* can change at run time */, MG_CTL_KV_DEFAULT = 1 << 1 };
+
+struct mg_ctl_kv {
+	char key[64];
+	char value[256];
+	char deflt[256]; /* replies */
+	uint32_t flags;  /* enum mg_ctl_kv_flag */
+	uint32_t reserved;
+};
+
+enum mg_ctl_listen_flag { MG_CTL_LISTEN_REUSEPORT = 1 << 0 };
+
+struct mg_ctl_listen {
+	struct mg_addr addr; /* any: all addresses of the family (of both for plain ::) */
+	uint16_t port;       /* 0: an ephemeral one is chosen */
+	uint16_t flags;
+	uint32_t backlog;
+	uint32_t context; /* event ring for its connections */
+	uint32_t listener; /* reply: id */
+	uint32_t rcvbuf_bytes; /* 0: configured default; rounded up to a power of two, clamped */
+	uint32_t sndbuf_bytes;
+	uint64_t cookie;
+};
+
+struct mg_ctl_accept {
+	uint32_t listener;
+	uint32_t credits; /* added to the listener's */
+};
+
+struct mg_ctl_connect {
+	struct mg_tuple tuple; /* laddr any: chosen by route; lport 0: ephemeral (RFC 6056) */
+	uint32_t context;
+	uint64_t cookie;
+	uint32_t rcvbuf_bytes;
+	uint32_t sndbuf_bytes;
+	uint32_t flags;
+	uint32_t window; /* reply */
+	uint32_t gen;    /* reply */
+	int32_t status;  /* reply: 0 (under way) or -errno */
+};
+
+struct mg_ctl_conn_ref {
+	uint32_t window;
+	uint32_t gen;
+};
+
+struct mg_ctl_listener_ref {
+	uint32_t listener;
+	uint32_t reserved;
+};
+
+enum mg_ctl_option {
+	MG_CTL_OPT_KEEPALIVE = 1,      /* 0/1 */
+	MG_CTL_OPT_KEEPIDLE_S = 2,
+	MG_CTL_OPT_KEEPINTVL_S = 3,
+	MG_CTL_OPT_KEEPCNT = 4,
+	MG_CTL_OPT_USER_TIMEOUT_MS = 5,
+	MG_CTL_OPT_CONGESTION = 6,     /* text */
+	MG_CTL_OPT_TTL = 7,
+	MG_CTL_OPT_TOS = 8,
+	MG_CTL_OPT_MAXSEG = 9,
+	MG_CTL_OPT_LINGER_MS = 10,     /* -1: off; 0: RST on close */
+	MG_CTL_OPT_INFO = 11,          /* get: fills `info` */
+};
+
+/* A snapshot of one connection, for TCP_INFO and `mangoctl connections`. */
+struct mg_ctl_conn_info {
+	struct mg_tuple tuple;
+	uint32_t state; /* enum mg_tcp_state */
+	uint32_t window;
+	uint32_t gen;
+	uint32_t worker;
+	uint32_t pid; /* of the session */
+	uint32_t srtt_us;
+	uint32_t rttvar_us;
+	uint32_t rto_us;
+	uint32_t mss;
+	uint32_t cwnd_bytes;
+	uint32_t ssthresh_bytes;
+	uint32_t snd_wnd_bytes;
+	uint32_t rcv_wnd_bytes;
+	uint32_t inflight_bytes;
+	uint32_t retrans;
+	uint32_t snd_wscale;
+	uint32_t rcv_wscale;
+	uint32_t opts; /* enum mg_seg_opt: negotiated */
+	uint64_t rx_bytes;
+	uint64_t tx_bytes;
+	uint64_t acked_bytes;
+	uint64_t pacing_Bps;
+	uint64_t age_ms;
+	char cc[16];
+};
+
+struct mg_ctl_opt {
+	uint32_t window;
+	uint32_t gen;
+	uint32_t option; /* enum mg_ctl_option */
+	int32_t status;
+	int64_t value;
+	char text[16];
+	struct mg_ctl_conn_info info;
+};
+
+struct mg_ctl_listener_info {
+	struct mg_addr addr;
+	uint16_t port;
+	uint16_t flags;
+	uint32_t listener;
+	uint32_t pid;
+	uint32_t backlog;
+	uint32_t pending; /* established, waiting for accept */
+	uint32_t embryos;
+	uint64_t accepted;
+	uint64_t dropped;
+};
+
+struct mg_ctl_counter {
+	char name[64];
+	uint64_t value;
+	char help[104];
+};
+
+/* Attach socket only. */
+struct mg_ctl_attach {
+	uint32_t abi_major;
+	uint32_t abi_minor;
+	uint64_t abi_hash;
+	struct mg_ctl_token parent; /* fork: the parent's token; else zero */
+	char program[64];           /* for logs */
+};
+
+/*
+ * With SCM_RIGHTS, in this order: region memfd, info memfd, the context's eventfd, one eventfd per worker.
+ * CONTEXT_OPEN passes the context's eventfd only.
+ */
+struct mg_ctl_attached {
+	struct mg_ctl_token token;
+	uint32_t context;
+	uint32_t nr_workers;
+	uint64_t region_bytes;
+	uint64_t daemon_epoch;
+	uint32_t connections_max;
+	uint32_t reserved;
+};
+
+struct mg_ctl_msg {
+	struct mg_ctl_hdr hdr;
+	union {
+		struct mg_ctl_health health[1];
+		struct mg_ctl_kv kv[1];
+		struct mg_ctl_listen listen[1];
+		struct mg_ctl_accept accept[1];
+		struct mg_ctl_connect connect[1];
+		struct mg_ctl_conn_ref conn[1];
+		struct mg_ctl_listener_ref listener[1];
+		struct mg_ctl_opt opt[1];
+		struct mg_ctl_conn_info conn_info[1];
+		struct mg_ctl_listener_info listener_info[1];
+		struct mg_ctl_counter counter[1];
+		struct mg_ctl_attach attach[1];
+		struct mg_ctl_attached attached[1];
+		uint8_t items[MG_CTL_MSG_MAX - sizeof(struct mg_ctl_hdr)];
+	};
+};
+static_assert(sizeof(struct mg_ctl_msg) <= MG_CTL_MSG_MAX + 8, "one datagram");
+
+/* Bytes of one item of a request / a reply of this type; 0: no items. */
+uint32_t mg_ctl_item_bytes(uint16_t type);
+/* How many items fit into one message. */
+uint32_t mg_ctl_items_max(uint16_t type);
+/* Starts a message: zeroes the header and sets type, id, count and bytes. */
+void mg_ctl_init(struct mg_ctl_msg *msg, uint16_t type, uint64_t id, uint32_t count);
+/* Sets count and bytes of a message whose items grew or shrank. */
+void mg_ctl_set_count(struct mg_ctl_msg *msg, uint32_t count);
+/*
+ * Checks a received message of `len` bytes: version, type, count, lengths; terminates its strings.
+ * 0, -EPROTO (version or type unknown), -EBADMSG (lengths do not fit).
+ */
+int mg_ctl_check(struct mg_ctl_msg *msg, size_t len);
+/* "TCP_LISTEN" and so on, for logs. */
+const char *mg_ctl_type_name(uint16_t type);
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * app.h - an application's region as the daemon sees it.
+ *
+ * Idea:    the private, trusted description of one app region: where its windows and rings lie, and this
+ *          daemon's own ring indices. Nothing here is ever re-read from shared memory.
+ * Life:    the control thread makes it (mg_app_new), hands it to the slow path (REQ_APP_ADD), which tells
+ *          the workers (MG_CMD_APP_ADD). On the way out the slow path removes its flows and windows, tells
+ *          the workers (MG_CMD_APP_DEL), and gives it back when all have answered; then it is freed.
+ * Threads: fields are constant after mg_app_new(), but for the ring handles: events[c][p] belongs to
+ *          producer p (0 the slow path, w + 1 worker w), doorbells[c][w] to worker w. `wake` of a context is
+ *          an eventfd that any of them may write.
+ */
+#ifndef MG_PATH_APP_H
+#define MG_PATH_APP_H
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/base/spsc.h"
+#include "proto/shm/abi.h"
+
+struct mg_app_context {
+	struct mg_shm_context *shm;
+	int wake_fd; /* eventfd of the application */
+	struct mg_spsc events[MG_SHM_PRODUCERS_MAX];
+	struct mg_spsc doorbells[MG_SHM_WORKERS_MAX];
+};
+
+struct mg_app {
+	uint32_t id; /* slot in every thread's table of apps */
+	uint32_t pid; /* of the process that attached first; for people */
+	uint8_t *base; /* the mapping */
+	uint64_t total_bytes;
+	struct mg_shm_window *windows;
+	uint32_t nr_windows;
+	uint32_t nr_contexts;
+	uint32_t nr_workers;
+	uint64_t payload_off; /* section of payload rings */
+	uint64_t payload_bytes;
+	struct mg_app_context contexts[MG_SHM_CONTEXTS_MAX];
+	/* Counters of broken or hostile behaviour; any thread adds (relaxed). */
+	_Atomic uint64_t bad_doorbells;
+	_Atomic uint64_t events_lost;
+};
+
+struct mg_app_layout {
+	uint32_t nr_windows;   /* power of two */
+	uint32_t nr_contexts;
+	uint32_t nr_workers;
+	uint64_t payload_bytes; /* a multiple of 4096 */
+};
+
+/* Bytes of a region of this layout (page aligned); fills nothing. */
+uint64_t mg_app_region_bytes(const struct mg_app_layout *layout);
+/*
+ * Lays a zeroed mapping of mg_app_region_bytes() out: header, sections, empty rings. The magic is stored
+ * last (release).
+ */
+void mg_app_region_format(uint8_t *base, const struct mg_app_layout *layout, uint64_t daemon_epoch);
+/* Fills `app` (zeroed by the caller) for a region formatted like that. wake fds are set to -1. */
+void mg_app_bind(struct mg_app *app, uint8_t *base, const struct mg_app_layout *layout);
+
+/*
+ * Publishes "window changed" to the window's context as `producer`, after the caller stored what changed:
+ * exchanges the dirty word, pushes the entry, counts what does not fit. Returns true if an entry went out
+ * (the caller wakes the context, once per batch).
+ */
+bool mg_app_notify(struct mg_app *app, uint32_t producer, uint32_t context, const struct mg_shm_event *ev,
+		   _Atomic uint32_t *dirty);
+#endif

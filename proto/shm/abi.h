@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * abi.h - the shared-memory ABI between mangod and an application.
+ *
+ * Idea:    one app region per attachment (a sealed memfd that only this application maps) holds the
+ *          connection windows, the event and doorbell rings and the payload rings. Everything is an
+ *          offset or an index; there are no pointers. Each cache line has one writer, but for the
+ *          `dirty` words, which both sides exchange. Positions in the byte streams are absolute 64-bit
+ *          counts that never wrap; position p lies at byte p & (ring_bytes - 1) of its ring.
+ *
+ *          Rings are level-triggered: an entry says "window X changed" and the window holds the truth.
+ *          Publishing a change: 1. store positions and flags (release), 2. exchange `dirty` to 1,
+ *          3. if it was 0, push an entry, 4. wake the consumer if it sleeps (proto/base/sleep.h).
+ *          Consuming: 1. pop an entry, 2. exchange `dirty` to 0, 3. load positions and flags (acquire).
+ *          So a ring of 2 entries per window cannot overflow while both sides are sane; when the other
+ *          side is not, the producer drops the entry, counts it and sets `rescan`.
+ *
+ *          A second, daemon-wide memfd (struct mg_shm_info), read-only to applications, tells which
+ *          daemon threads sleep.
+ *
+ * Trust:   the daemon believes nothing it reads here: it keeps its own copy of every offset, size and
+ *          index, copies a word once, checks it, and uses the copy. The library treats the daemon's lines
+ *          likewise in debug builds and otherwise trusts the daemon.
+ * Version: MG_SHM_ABI_MAJOR changes with any incompatible layout; MG_SHM_ABI_HASH is a checksum of the
+ *          headers in proto/shm made at build time; attach compares both. docs/shm-abi.md lists changes.
+ */
+#ifndef MG_SHM_ABI_H
+#define MG_SHM_ABI_H
+#include <assert.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/addr.h"
+
+#define MG_SHM_MAGIC 0x314f474e414d4700ull /* "\0GMANGO1" */
+#define MG_SHM_ABI_MAJOR 1
+#define MG_SHM_ABI_MINOR 0
+
+#define MG_SHM_WORKERS_MAX 16
+#define MG_SHM_CONTEXTS_MAX 32
+/* Producers of events: the slow path is number 0, worker w is number w + 1. */
+#define MG_SHM_PRODUCERS_MAX (MG_SHM_WORKERS_MAX + 1)
+#define MG_SHM_PRODUCER_SLOW 0
+
+enum mg_shm_section_id {
+	MG_SHM_SEC_CONTEXTS = 0,  /* struct mg_shm_context */
+	MG_SHM_SEC_EVENTS = 1,    /* rings of struct mg_shm_event; [context][producer] */
+	MG_SHM_SEC_DOORBELLS = 2, /* rings of struct mg_shm_doorbell; [context][worker] */
+	MG_SHM_SEC_WINDOWS = 3,   /* struct mg_shm_window; count = connections of this region */
+	MG_SHM_SEC_PAYLOAD = 4,   /* bytes; handed out by the slow path as rings */
+	MG_SHM_SEC_NR = 8,
+};
+
+struct mg_shm_section {
+	uint64_t off;    /* from the start of the region */
+	uint64_t stride; /* bytes from one element to the next */
+	uint32_t count;
+	uint32_t entries; /* rings: entries per ring, a power of two; else 0 */
+};
+static_assert(sizeof(struct mg_shm_section) == 24, "ABI");
+
+/* First bytes of the region; written once by the daemon before the memfd is passed. */
+struct mg_shm_header {
+	_Atomic uint64_t magic; /* stored last, release */
+	uint32_t abi_major;
+	uint32_t abi_minor;
+	uint64_t abi_hash;
+	uint64_t total_bytes;
+	uint64_t daemon_epoch; /* random per daemon start */
+	uint32_t nr_workers;
+	uint32_t nr_contexts;
+	uint32_t nr_windows;
+	uint32_t reserved0;
+	struct mg_shm_section sections[MG_SHM_SEC_NR];
+	uint8_t reserved[8];
+};
+static_assert(sizeof(struct mg_shm_header) == 256, "ABI");
+
+/*
+ * One consumer of events in the application (a thread, or a process after fork). Line 0 is written by the
+ * application, line 1 by the daemon.
+ */
+struct mg_shm_context {
+	alignas(64) _Atomic uint32_t sleeping; /* 1: write the eventfd after pushing events */
+	uint32_t reserved0[15];
+	alignas(64) _Atomic uint32_t rescan; /* counts entries that found their ring full: look at every window */
+	uint32_t reserved1[15];
+};
+static_assert(sizeof(struct mg_shm_context) == 128, "ABI");
+
+enum mg_shm_event_kind {
+	MG_SHM_EV_CONN = 1,     /* window `index` changed */
+	MG_SHM_EV_ACCEPTED = 2, /* window `index` is a new connection of the listener `cookie` */
+	MG_SHM_EV_LISTENER = 3, /* listener `cookie` ended; `index` holds the negated errno */
+};
+
+struct mg_shm_event {
+	uint16_t kind;
+	uint16_t reserved;
+	uint32_t index;
+	uint32_t gen; /* generation of the window; entries of an older one are stale: ignore */
+	uint32_t reserved1;
+	uint64_t cookie;
+};
+static_assert(sizeof(struct mg_shm_event) == 24, "ABI");
+
+/* "window `index` changed": the worker looks at the application's line of the window. */
+struct mg_shm_doorbell {
+	uint32_t index;
+	uint32_t gen;
+};
+static_assert(sizeof(struct mg_shm_doorbell) == 8, "ABI");
+
+/* Life of a window, written by the slow path. */
+enum mg_shm_state {
+	MG_SHM_ST_FREE = 0,
+	MG_SHM_ST_CONNECTING = 1,  /* active open under way; becomes OPEN or CLOSED */
+	MG_SHM_ST_OPEN = 2,        /* handshake done; half-closes show in the flags */
+	MG_SHM_ST_CLOSED = 3,      /* no flow any more; `error` tells why (0: both sides closed) */
+};
+
+/* mg_shm_window.w_flags: worker to application. */
+enum mg_shm_wflag {
+	MG_SHM_WF_RX_FIN = 1 << 0,  /* the stream ends at rx_tail */
+	MG_SHM_WF_TX_DONE = 1 << 1, /* our FIN was acknowledged */
+	MG_SHM_WF_URG = 1 << 2,     /* urg_pos is valid: the urgent octet ends there */
+};
+
+/* mg_shm_window.a_flags: application to worker; bits are only ever set, but for the option bits. */
+enum mg_shm_aflag {
+	MG_SHM_AF_SHUT_WR = 1 << 0, /* send FIN after tx_head */
+	MG_SHM_AF_SHUT_RD = 1 << 1, /* arriving data is acknowledged and thrown away */
+	MG_SHM_AF_CLOSE = 1 << 2,   /* the application lets go: FIN (RST if data was unread) and free */
+	MG_SHM_AF_ABORT = 1 << 3,   /* RST now, and free */
+	MG_SHM_AF_WANT_TX = 1 << 4, /* tell me (an event) when transmit space gets free */
+	MG_SHM_AF_NODELAY = 1 << 8, /* option: no Nagle */
+	MG_SHM_AF_CORK = 1 << 9,    /* option: only full segments */
+	MG_SHM_AF_QUICKACK = 1 << 10, /* option: acknowledge at once */
+};
+
+/*
+ * A connection as the application sees it.
+ * Line 0: written by the owning worker. Line 1: written by the application. Lines 2 and 3: by the slow path.
+ * Both sides exchange w_dirty and a_dirty.
+ */
+struct mg_shm_window {
+	alignas(64) _Atomic uint64_t rx_tail; /* end of the readable bytes (release: payload is in the ring) */
+	_Atomic uint64_t tx_una;      /* bytes before this are acknowledged: their ring space is free */
+	_Atomic uint64_t urg_pos;
+	_Atomic uint32_t w_flags;     /* enum mg_shm_wflag; stored before rx_tail's release */
+	_Atomic uint32_t w_dirty;     /* 1: an event entry of the worker is on its way */
+	_Atomic uint32_t srtt_us;     /* for TCP_INFO; no ordering with anything */
+	_Atomic uint32_t rttvar_us;
+	_Atomic uint32_t cwnd_bytes;
+	_Atomic uint32_t snd_wnd_bytes;
+	_Atomic uint32_t retrans;     /* segments retransmitted so far */
+	_Atomic uint32_t inflight_bytes;
+
+	alignas(64) _Atomic uint64_t rx_head; /* bytes before this were read */
+	_Atomic uint64_t tx_head;     /* end of the bytes to send (release: payload is in the ring) */
+	_Atomic uint32_t a_flags;     /* enum mg_shm_aflag */
+	_Atomic uint32_t a_dirty;     /* 1: a doorbell entry is on its way */
+	uint64_t reserved1[5];
+
+	alignas(64) _Atomic uint32_t state; /* enum mg_shm_state; release: publishes lines 2 and 3 */
+	_Atomic uint32_t error;       /* positive errno of the end of the connection */
+	uint32_t gen;                 /* generation of this use of the window */
+	uint32_t worker;              /* which doorbell ring serves it */
+	_Atomic uint32_t s_dirty;     /* 1: an event entry of the slow path is on its way */
+	uint32_t context;             /* whose event rings serve it */
+	uint64_t cookie;              /* the application's own word, from connect or listen */
+	uint32_t mss;                 /* effective send MSS */
+	uint32_t reserved2[5];
+
+	alignas(64) uint64_t rx_off;  /* rings: offset from the region's start, power-of-two size */
+	uint64_t tx_off;
+	uint32_t rx_bytes;
+	uint32_t tx_bytes;
+	struct mg_tuple tuple;
+	uint32_t reserved3;
+};
+static_assert(sizeof(struct mg_shm_window) == 256, "ABI");
+static_assert(offsetof(struct mg_shm_window, rx_head) == 64, "ABI: the application's line");
+static_assert(offsetof(struct mg_shm_window, state) == 128, "ABI: the slow path's line");
+static_assert(offsetof(struct mg_shm_window, rx_off) == 192, "ABI: the slow path's second line");
+
+/* One for the whole daemon, mapped read-only by applications. */
+struct mg_shm_info {
+	_Atomic uint64_t magic;
+	uint64_t daemon_epoch;
+	uint32_t nr_workers;
+	uint32_t reserved[11];
+	struct {
+		alignas(64) _Atomic uint32_t sleeping; /* 1: write the worker's eventfd after ringing */
+		uint32_t reserved[15];
+	} worker[MG_SHM_WORKERS_MAX];
+};
+static_assert(sizeof(struct mg_shm_info) == 64 + 64 * MG_SHM_WORKERS_MAX, "ABI");
+
+static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "shared memory needs lock-free atomics");
+#endif

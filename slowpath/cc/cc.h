@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cc.h - congestion control: samples in, window and rate out.
+ *
+ * Idea:    an algorithm is one file with one const table. It reads only the sample, writes only cwnd, ssthresh
+ *          and pacing_Bps, keeps its state in `priv`, uses integers only, and cites its RFC. The list
+ *          mg_cc_all[] is the only place that knows them all.
+ * Use:     1. mg_cc_find()  2. mg_cc_init()  3. mg_cc_sample() for each sample of the worker.
+ * Threads: owned by the slow path.
+ */
+#ifndef MG_CC_H
+#define MG_CC_H
+#include <stdalign.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MG_CC_NAME_MAX 16
+#define MG_CC_PRIV_BYTES 96
+#define MG_CC_SSTHRESH_INF UINT32_MAX
+
+/* Deltas since the previous sample; flags are enum mg_sample_flag of proto/path/msg.h. */
+struct mg_cc_sample {
+	uint64_t now_ns;
+	uint32_t flags;
+	uint32_t acked_bytes;
+	uint32_t lost_bytes;
+	uint32_t ecn_bytes;
+	uint32_t rtt_us;  /* 0: none */
+	uint32_t srtt_us;
+	uint32_t inflight_bytes;
+	uint32_t prior_inflight_bytes;
+	uint64_t delivered_bytes;
+	uint64_t delivery_Bps;
+};
+
+struct mg_cc;
+
+struct mg_cc_ops {
+	char name[MG_CC_NAME_MAX];
+	void (*init)(struct mg_cc *cc, uint64_t now_ns);                          /* required */
+	void (*on_ack)(struct mg_cc *cc, const struct mg_cc_sample *s);           /* required */
+	void (*on_loss)(struct mg_cc *cc, const struct mg_cc_sample *s);          /* required: recovery entered or ECE */
+	void (*on_rto)(struct mg_cc *cc, const struct mg_cc_sample *s);           /* required */
+	void (*on_recovered)(struct mg_cc *cc, const struct mg_cc_sample *s);     /* optional */
+	void (*on_undo)(struct mg_cc *cc, const struct mg_cc_sample *s);          /* optional */
+	void (*on_idle)(struct mg_cc *cc, const struct mg_cc_sample *s);          /* optional; default: restart window */
+};
+
+struct mg_cc {
+	const struct mg_cc_ops *ops;
+	uint32_t mss;
+	uint32_t cwnd;     /* bytes */
+	uint32_t ssthresh; /* bytes */
+	uint32_t iw_bytes;
+	uint64_t pacing_Bps;
+	alignas(8) uint8_t priv[MG_CC_PRIV_BYTES];
+};
+
+extern const struct mg_cc_ops *const mg_cc_all[]; /* NULL-terminated; the only list */
+
+/* The algorithm of that name, or NULL. */
+const struct mg_cc_ops *mg_cc_find(const char *name);
+void mg_cc_init(struct mg_cc *cc, const struct mg_cc_ops *ops, uint32_t mss, uint32_t iw_bytes, uint64_t now_ns);
+/* Dispatches on the sample's flags; true if cwnd, ssthresh or pacing changed. */
+bool mg_cc_sample(struct mg_cc *cc, const struct mg_cc_sample *s);
+/* Keeps cwnd and ssthresh, changes the algorithm (TCP_CONGESTION on a live connection). */
+void mg_cc_switch(struct mg_cc *cc, const struct mg_cc_ops *ops, uint64_t now_ns);
+#endif
