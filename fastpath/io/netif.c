@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * netif.c - see netif.h. Plain ioctls: no netlink dump, no library.
+ */
+#include "fastpath/io/netif.h"
+
+#include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int open_request(const char *name, struct ifreq *ret_ifr)
+{
+	int fd;
+
+	if (strlen(name) >= sizeof(ret_ifr->ifr_name))
+		return -ENODEV;
+	memset(ret_ifr, 0, sizeof(*ret_ifr));
+	memcpy(ret_ifr->ifr_name, name, strlen(name));
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+static int request(int fd, unsigned long op, struct ifreq *ifr)
+{
+	return ioctl(fd, op, ifr) < 0 ? -errno : 0;
+}
+
+/* Not every driver has channels; without them the counts stay 0 (unknown). */
+static void get_channels(int fd, struct ifreq *ifr, struct mg_netif *netif)
+{
+	struct ethtool_channels ch = { .cmd = ETHTOOL_GCHANNELS };
+
+	ifr->ifr_data = (void *)&ch;
+	if (request(fd, SIOCETHTOOL, ifr) < 0)
+		return;
+	netif->rx_queues = (uint16_t)(ch.combined_count + ch.rx_count);
+	netif->rx_queues_max = (uint16_t)(ch.max_combined + ch.max_rx);
+}
+
+int mg_netif_get(const char *name, struct mg_netif *ret_netif)
+{
+	struct ifreq ifr;
+	int fd, rc;
+
+	memset(ret_netif, 0, sizeof(*ret_netif));
+	fd = open_request(name, &ifr);
+	if (fd < 0)
+		return fd;
+	rc = request(fd, SIOCGIFINDEX, &ifr);
+	if (rc < 0)
+		goto close_fd;
+	ret_netif->index = (unsigned int)ifr.ifr_ifindex;
+	rc = request(fd, SIOCGIFFLAGS, &ifr);
+	if (rc < 0)
+		goto close_fd;
+	ret_netif->up = (ifr.ifr_flags & IFF_UP) != 0;
+	rc = request(fd, SIOCGIFMTU, &ifr);
+	if (rc < 0)
+		goto close_fd;
+	ret_netif->mtu = (uint16_t)(ifr.ifr_mtu > UINT16_MAX ? UINT16_MAX : ifr.ifr_mtu);
+	rc = request(fd, SIOCGIFHWADDR, &ifr);
+	if (rc < 0)
+		goto close_fd;
+	ret_netif->ethernet = ifr.ifr_hwaddr.sa_family == ARPHRD_ETHER;
+	memcpy(ret_netif->mac, ifr.ifr_hwaddr.sa_data, sizeof(ret_netif->mac));
+	get_channels(fd, &ifr, ret_netif);
+close_fd:
+	close(fd);
+	return rc;
+}
+
+int mg_netif_set_mtu(const char *name, uint16_t mtu)
+{
+	struct ifreq ifr;
+	int fd = open_request(name, &ifr);
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	ifr.ifr_mtu = mtu;
+	rc = request(fd, SIOCSIFMTU, &ifr);
+	close(fd);
+	return rc;
+}
+
+int mg_netif_set_up(const char *name, bool up)
+{
+	struct ifreq ifr;
+	int fd = open_request(name, &ifr);
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	rc = request(fd, SIOCGIFFLAGS, &ifr);
+	if (rc < 0)
+		goto close_fd;
+	if (up)
+		ifr.ifr_flags |= IFF_UP;
+	else
+		ifr.ifr_flags &= (short)~IFF_UP;
+	rc = request(fd, SIOCSIFFLAGS, &ifr);
+close_fd:
+	close(fd);
+	return rc;
+}
+
+bool mg_netif_running(const char *name)
+{
+	struct ifreq ifr;
+	int fd = open_request(name, &ifr);
+	bool running;
+
+	if (fd < 0)
+		return false;
+	running = request(fd, SIOCGIFFLAGS, &ifr) == 0 && (ifr.ifr_flags & IFF_RUNNING) != 0;
+	close(fd);
+	return running;
+}

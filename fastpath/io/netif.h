@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * netif.h - what the kernel says about one of its network interfaces.
+ *
+ * Idea:    the ports over kernel interfaces need to know the interface before a driver touches it
+ *          (so that the error is ours and clear), and have to put it back as it was afterwards.
+ * Use:     mg_netif_get(), then mg_netif_set_up()/set_mtu(); undo with the values kept from get.
+ * Threads: any; each call opens and closes a socket of its own, in the caller's network namespace.
+ * Memory:  the caller's struct.
+ */
+#ifndef MG_IO_NETIF_H
+#define MG_IO_NETIF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mg_netif {
+	unsigned int index;
+	uint16_t mtu;
+	uint16_t rx_queues;     /* receive queues in use now; 0: the kernel does not say */
+	uint16_t rx_queues_max; /* what `ethtool -L` could set; 0: unknown */
+	uint8_t mac[6];
+	bool up;
+	bool ethernet;
+};
+
+/* -ENODEV: no such interface; other negative errno: the kernel refused. */
+int mg_netif_get(const char *name, struct mg_netif *ret_netif);
+
+int mg_netif_set_mtu(const char *name, uint16_t mtu);
+int mg_netif_set_up(const char *name, bool up);
+
+/* Is there carrier? false also when the interface is gone. */
+bool mg_netif_running(const char *name);
+
+#endif
