@@ -48,6 +48,7 @@ enum mg_msg_type {
 	MG_EV_APP_DEL = 76,   /* struct mg_msg_app */
 	MG_EV_DATA_AFTER_CLOSE = 77, /* struct mg_ev_flow: data for a closed application: reset it (RFC 9293 3.6.1) */
 	MG_EV_NEIGH_CONFIRM = 78, /* struct mg_ev_flow: forward progress: the next hop is alive (at most 1/s) */
+	MG_EV_DOORBELL = 79,  /* struct mg_ev_doorbell: a doorbell for a window that has no flow here */
 };
 
 struct mg_msg {
@@ -172,6 +173,20 @@ struct mg_ev_flow {
 	struct mg_msg msg;
 	uint32_t count;
 	uint32_t value;
+};
+
+/*
+ * The application let go of (or aborted) a window without an installed flow: connecting, or ended. Sent only
+ * when MG_SHM_AF_CLOSE or MG_SHM_AF_ABORT is set. If the flow's INSTALL is still on its way down, the slow path
+ * ignores this: the worker looks at the window once when it installs. Window and gen are untrusted.
+ */
+struct mg_ev_doorbell {
+	struct mg_msg msg;
+	struct mg_app *app;
+	uint32_t window;
+	uint32_t gen;
+	uint32_t a_flags; /* enum mg_shm_aflag */
+	uint32_t reserved;
 };
 
 enum mg_sample_flag {
