@@ -15,6 +15,16 @@
  *          So a ring of 2 entries per window cannot overflow while both sides are sane; when the other
  *          side is not, the producer drops the entry, counts it and sets `rescan`.
  *
+ *          The library rings a window's doorbell when it moved tx_head, when it set a bit of a_flags, and
+ *          when it moved rx_head and the peer may be waiting for window: a quarter of the ring was read
+ *          since the last ring and less than half of the ring was open then (proto/shm/window.h). So the
+ *          worker also loads rx_head whenever it builds an ACK, and never has to poll it. Clearing an
+ *          option bit rings, clearing MG_SHM_AF_WANT_TX does not.
+ *
+ *          End of stream: the worker stores the last rx_tail first, then MG_SHM_WF_RX_FIN (release); the
+ *          library loads w_flags (acquire) before it loads rx_tail, so that whoever sees the flag sees
+ *          every byte. State MG_SHM_ST_CLOSED likewise comes after the worker's last stores.
+ *
  *          A second, daemon-wide memfd (struct mg_shm_info), read-only to applications, tells which
  *          daemon threads sleep.
  *
@@ -134,7 +144,11 @@ enum mg_shm_aflag {
 	MG_SHM_AF_SHUT_RD = 1 << 1, /* arriving data is acknowledged and thrown away */
 	MG_SHM_AF_CLOSE = 1 << 2,   /* the application lets go: FIN (RST if data was unread) and free */
 	MG_SHM_AF_ABORT = 1 << 3,   /* RST now, and free */
-	MG_SHM_AF_WANT_TX = 1 << 4, /* tell me (an event) when transmit space gets free */
+	/*
+	 * Tell me (an event) when a third of the transmit ring is free. The library sets it, rings, and looks at
+	 * tx_una once more; the worker looks for it at each doorbell and whenever tx_una moves.
+	 */
+	MG_SHM_AF_WANT_TX = 1 << 4,
 	MG_SHM_AF_NODELAY = 1 << 8, /* option: no Nagle */
 	MG_SHM_AF_CORK = 1 << 9,    /* option: only full segments */
 	MG_SHM_AF_QUICKACK = 1 << 10, /* option: acknowledge at once */
@@ -143,13 +157,14 @@ enum mg_shm_aflag {
 /*
  * A connection as the application sees it.
  * Line 0: written by the owning worker. Line 1: written by the application. Lines 2 and 3: by the slow path.
- * Both sides exchange w_dirty and a_dirty.
+ * Both sides exchange w_dirty and a_dirty. Before a window is used again the slow path zeroes lines 0 and 1
+ * and the dirty words, then fills lines 2 and 3, `state` last.
  */
 struct mg_shm_window {
 	alignas(64) _Atomic uint64_t rx_tail; /* end of the readable bytes (release: payload is in the ring) */
 	_Atomic uint64_t tx_una;      /* bytes before this are acknowledged: their ring space is free */
 	_Atomic uint64_t urg_pos;
-	_Atomic uint32_t w_flags;     /* enum mg_shm_wflag; stored before rx_tail's release */
+	_Atomic uint32_t w_flags;     /* enum mg_shm_wflag; stored (release) after rx_tail, tx_una and urg_pos */
 	_Atomic uint32_t w_dirty;     /* 1: an event entry of the worker is on its way */
 	_Atomic uint32_t srtt_us;     /* for TCP_INFO; no ordering with anything */
 	_Atomic uint32_t rttvar_us;
@@ -194,10 +209,18 @@ struct mg_shm_info {
 	uint32_t reserved[11];
 	struct {
 		alignas(64) _Atomic uint32_t sleeping; /* 1: write the worker's eventfd after ringing */
-		uint32_t reserved[15];
+		/*
+		 * Counts the worker's sleeps: moved on before each `sleeping = 1`, so that an application
+		 * wakes it once per sleep and not once per doorbell. Stays 0 in a worker that does not count.
+		 */
+		_Atomic uint32_t sleeps;
+		uint32_t reserved[14];
 	} worker[MG_SHM_WORKERS_MAX];
 };
 static_assert(sizeof(struct mg_shm_info) == 64 + 64 * MG_SHM_WORKERS_MAX, "ABI");
+
+/* Checksum of the headers in proto/shm, made at build time. */
+uint64_t mg_shm_abi_hash(void);
 
 static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "shared memory needs lock-free atomics");
 #endif
