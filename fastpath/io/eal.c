@@ -171,6 +171,8 @@ static void build_args(struct args *a, const struct mg_eal_conf *conf, unsigned 
 	add_arg(a, "--no-telemetry");
 	add_arg(a, "--log-level=lib.*:warning");
 	add_arg(a, "--log-level=pmd.*:warning");
+	/* Its words about a kernel without the multiq scheduler would sound like errors. */
+	add_arg(a, "--log-level=pmd.net.tap:critical");
 	add_arg(a, "-m");
 	add_arg(a, "%u", mib);
 	if (huge) {
