@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * draw.c - scenarios from seeds.
+ *
+ * Idea:    a seed picks a family (what is wrong with this link) and within it sizes, delays and behaviours. The
+ *          families are few and named, so that a failure's name says where to look.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/bits.h"
+#include "proto/base/rng.h"
+#include "proto/base/time.h"
+#include "test/sim/scenario.h"
+
+#define PPM_PER_PERCENT 10000u
+
+static uint64_t between(struct mg_rng *r, uint64_t lo, uint64_t hi)
+{
+	return lo + mg_rng_u64(r) % (hi - lo + 1);
+}
+
+static bool one_in(struct mg_rng *r, uint32_t n)
+{
+	return mg_rng_below(r, n) == 0;
+}
+
+void mg_sim_scenario_plain(struct mg_sim_scenario *sc, uint64_t seed)
+{
+	static const uint8_t mac[2][6] = { { 2, 0, 0, 0, 0, 1 }, { 2, 0, 0, 0, 0, 2 } };
+
+	memset(sc, 0, sizeof(*sc));
+	sc->seed = seed;
+	for (int h = 0; h < 2; h++) {
+		mg_stack_conf_default(&sc->host[h]);
+		sc->host[h].addr = mg_addr_v4(0x0a4d0001u + (uint32_t)h);
+		memcpy(sc->host[h].mac.b, mac[h], 6);
+		sc->host[h].seed = seed * 2 + (uint64_t)h;
+		sc->link[h].delay_ns = MG_NS_PER_MS / 2;
+	}
+	sc->nr_clients = 1;
+	for (uint32_t i = 0; i < MG_SIM_CLIENTS_MAX; i++)
+		sc->client[i] = (struct mg_sim_plan){ .write_max = 4096, .read_max = 65536,
+						      .abort_at = MG_SIM_NEVER_ABORT };
+	sc->server = sc->client[0];
+}
+
+static void draw_lossy(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	for (int d = 0; d < 2; d++)
+		sc->link[d].loss_ppm = (uint32_t)between(r, 100, 8 * PPM_PER_PERCENT);
+}
+
+static void draw_bursts(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	for (int d = 0; d < 2; d++) {
+		sc->link[d].burst_ppm = (uint32_t)between(r, 500, PPM_PER_PERCENT);
+		sc->link[d].burst_len = (uint32_t)between(r, 2, 20);
+	}
+}
+
+static void draw_reorder(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	for (int d = 0; d < 2; d++) {
+		sc->link[d].reorder_ppm = (uint32_t)between(r, PPM_PER_PERCENT / 2, 10 * PPM_PER_PERCENT);
+		sc->link[d].reorder_ns = between(r, 1, sc->link[d].delay_ns * 2 + 1000);
+		sc->link[d].jitter_ns = one_in(r, 2) ? between(r, 1, sc->link[d].delay_ns) : 0;
+	}
+}
+
+static void draw_duplicate(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	for (int d = 0; d < 2; d++) {
+		sc->link[d].dup_ppm = (uint32_t)between(r, PPM_PER_PERCENT, 20 * PPM_PER_PERCENT);
+		sc->link[d].loss_ppm = (uint32_t)between(r, 0, PPM_PER_PERCENT);
+	}
+}
+
+static void draw_corrupt(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	for (int d = 0; d < 2; d++)
+		sc->link[d].corrupt_ppm = (uint32_t)between(r, 1000, 5 * PPM_PER_PERCENT);
+}
+
+static void draw_bottleneck(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	uint64_t rate = between(r, 50, 20000) * 1000; /* 0.4 to 160 Mbit/s */
+	uint64_t bdp = rate * (sc->link[0].delay_ns + sc->link[1].delay_ns) / MG_NS_PER_S;
+
+	for (int d = 0; d < 2; d++) {
+		sc->link[d].rate_Bps = rate;
+		sc->link[d].queue_bytes = (uint32_t)mg_max_u64(4 * 1514, bdp * between(r, 10, 200) / 100);
+	}
+}
+
+static void draw_outage(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	uint64_t from = 1000 * MG_NS_PER_S + between(r, 0, 2 * MG_NS_PER_S);
+	uint64_t until = from + between(r, 10 * MG_NS_PER_MS, 20 * MG_NS_PER_S);
+	uint32_t dirs = mg_rng_below(r, 3) + 1;
+
+	for (int d = 0; d < 2; d++) {
+		if ((dirs & (1u << d)) == 0)
+			continue;
+		sc->link[d].dead_from_ns = from;
+		sc->link[d].dead_until_ns = until;
+	}
+}
+
+static void draw_named_losses(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	for (int d = 0; d < 2; d++) {
+		sc->nr_drop[d] = mg_rng_below(r, 6);
+		for (uint32_t i = 0; i < sc->nr_drop[d]; i++)
+			sc->drop_nth[d][i] = between(r, 0, 40);
+	}
+}
+
+static void draw_starved(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	for (int h = 0; h < 2; h++)
+		sc->starve[h] = (uint32_t)between(r, 2, 50);
+}
+
+static void draw_killed(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	int h = (int)mg_rng_below(r, 2);
+
+	draw_lossy(sc, r);
+	sc->kill_ns[h] = between(r, 1, 200 * MG_NS_PER_MS);
+	sc->may_reset = true;
+	for (uint32_t i = 0; i < MG_SIM_CLIENTS_MAX; i++)
+		sc->client[i].tx_bytes += 200000;
+}
+
+static void draw_quiet(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	(void)sc;
+	(void)r;
+}
+
+static const struct {
+	const char *name;
+	void (*draw)(struct mg_sim_scenario *sc, struct mg_rng *r);
+} families[] = {
+	{ "quiet", draw_quiet },       { "lossy", draw_lossy },	      { "bursts", draw_bursts },
+	{ "reorder", draw_reorder },   { "duplicate", draw_duplicate }, { "corrupt", draw_corrupt },
+	{ "bottleneck", draw_bottleneck }, { "outage", draw_outage },   { "named", draw_named_losses },
+	{ "starved", draw_starved },   { "killed", draw_killed },
+};
+
+static void draw_plan(struct mg_sim_plan *p, struct mg_rng *r)
+{
+	static const uint32_t sizes[] = { 0, 1, 100, 1448, 1449, 20000, 65536, 200000, 600000 };
+
+	p->tx_bytes = sizes[mg_rng_below(r, MG_ARRAY_SIZE(sizes))];
+	p->write_max = one_in(r, 4) ? (uint32_t)between(r, 1, 200) : (uint32_t)between(r, 1000, 65536);
+	p->read_max = one_in(r, 4) ? (uint32_t)between(r, 1, 500) : 65536;
+	p->write_gap_ns = one_in(r, 4) ? between(r, 1, 5 * MG_NS_PER_MS) : 0;
+	p->read_gap_ns = one_in(r, 4) ? between(r, 1, 10 * MG_NS_PER_MS) : 0;
+	p->start_ns = one_in(r, 4) ? between(r, 1, 3 * MG_NS_PER_S) : 0;
+	p->nodelay = one_in(r, 2);
+	if (p->write_max < 1000)
+		p->tx_bytes = mg_min_u64(p->tx_bytes, 20000); /* tiny writes take long enough */
+	if (p->read_max < 1000 && p->read_gap_ns != 0)
+		p->read_gap_ns = mg_min_u64(p->read_gap_ns, MG_NS_PER_MS);
+}
+
+static void draw_host(struct mg_sim_scenario *sc, struct mg_rng *r, int h)
+{
+	struct mg_slow_conf *tcp = &sc->host[h].tcp;
+
+	tcp->sack = !one_in(r, 4);
+	tcp->timestamps = !one_in(r, 4);
+	tcp->window_scale = one_in(r, 4) ? 0xff : (uint8_t)between(r, 0, 8);
+	tcp->pacing = !one_in(r, 4);
+	(void)snprintf(tcp->congestion_control, sizeof(tcp->congestion_control), "%s", one_in(r, 2) ? "reno" : "cubic");
+	tcp->rcvbuf_bytes = 4096u << mg_rng_below(r, 6);
+	tcp->sndbuf_bytes = 4096u << mg_rng_below(r, 6);
+	tcp->rcvbuf_max_bytes = mg_max_u32(tcp->rcvbuf_max_bytes, tcp->rcvbuf_bytes);
+	if (one_in(r, 4)) {
+		sc->host[h].mtu = (uint16_t)between(r, 576, 1500);
+		sc->host[1 - h].mtu = sc->host[h].mtu;
+	}
+}
+
+static void draw_behaviour(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	bool late = one_in(r, 3);
+
+	sc->nr_clients = one_in(r, 2) ? 1 : (uint32_t)between(r, 2, MG_SIM_CLIENTS_MAX);
+	for (uint32_t i = 0; i < sc->nr_clients; i++) {
+		draw_plan(&sc->client[i], r);
+		if (one_in(r, 16)) {
+			sc->client[i].abort_at = between(r, 0, sc->client[i].tx_bytes);
+			sc->may_reset = true;
+		}
+	}
+	draw_plan(&sc->server, r);
+	sc->server.shut_late = late;
+}
+
+void mg_sim_scenario_draw(struct mg_sim_scenario *sc, uint64_t seed)
+{
+	struct mg_rng r;
+	uint32_t family;
+
+	mg_rng_init(&r, seed);
+	mg_sim_scenario_plain(sc, seed);
+	family = mg_rng_below(&r, MG_ARRAY_SIZE(families));
+	for (int d = 0; d < 2; d++)
+		sc->link[d].delay_ns = one_in(&r, 3) ? between(&r, 5000, 100000) : between(&r, 100000, 60 * MG_NS_PER_MS);
+	draw_host(sc, &r, 0);
+	draw_host(sc, &r, 1);
+	draw_behaviour(sc, &r);
+	(void)snprintf(sc->family, sizeof(sc->family), "%s", families[family].name);
+	families[family].draw(sc, &r);
+	if (sc->link[0].loss_ppm > 5 * PPM_PER_PERCENT || sc->link[0].corrupt_ppm > 3 * PPM_PER_PERCENT) {
+		for (uint32_t i = 0; i < sc->nr_clients; i++)
+			sc->client[i].tx_bytes = mg_min_u64(sc->client[i].tx_bytes, 100000);
+	}
+}

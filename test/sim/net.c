@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* net.c - see net.h. */
+#include "test/sim/net.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/assert.h"
+#include "proto/base/rng.h"
+#include "proto/base/time.h"
+
+#define MILLION 1000000u
+#define NTH_MAX 16
+#define ETH_LEN 14
+
+struct pending {
+	uint64_t at_ns;
+	uint64_t order; /* ties: first in, first out */
+	struct mg_sim_frame frame;
+};
+
+struct direction {
+	struct mg_sim_link cond;
+	uint64_t busy_until_ns; /* the bottleneck sends until then */
+	uint32_t burst_left;
+	uint64_t ip_frames;
+	uint64_t nth[NTH_MAX];
+	uint32_t nr_nth;
+};
+
+struct mg_sim_net {
+	struct mg_rng rng;
+	struct direction dir[2];
+	struct pending *heap;
+	uint32_t nr, room;
+	uint64_t order;
+	uint64_t frames, lost;
+	FILE *pcap;
+};
+
+struct mg_sim_net *mg_sim_net_new(uint64_t seed, const struct mg_sim_link conds[2])
+{
+	struct mg_sim_net *net = calloc(1, sizeof(*net));
+
+	MG_ASSERT(net != NULL);
+	mg_rng_init(&net->rng, seed);
+	net->dir[0].cond = conds[0];
+	net->dir[1].cond = conds[1];
+	return net;
+}
+
+void mg_sim_net_free(struct mg_sim_net *net)
+{
+	if (net == NULL)
+		return;
+	for (uint32_t i = 0; i < net->nr; i++)
+		free(net->heap[i].frame.bytes);
+	free(net->heap);
+	free(net);
+}
+
+void mg_sim_net_set(struct mg_sim_net *net, int from, const struct mg_sim_link *cond)
+{
+	net->dir[from].cond = *cond;
+}
+
+void mg_sim_net_capture(struct mg_sim_net *net, FILE *pcap)
+{
+	static const uint32_t header[6] = { 0xa1b23c4d, 2 | 4 << 16, 0, 0, 65535, 1 }; /* ns, Ethernet */
+
+	net->pcap = pcap;
+	(void)fwrite(header, sizeof(header), 1, pcap); /* a capture that fails is only missing */
+}
+
+void mg_sim_net_drop_nth(struct mg_sim_net *net, int from, uint64_t n)
+{
+	struct direction *d = &net->dir[from];
+
+	MG_ASSERT(d->nr_nth < NTH_MAX);
+	d->nth[d->nr_nth++] = n;
+}
+
+static void capture(struct mg_sim_net *net, const uint8_t *frame, uint32_t len, uint64_t now_ns)
+{
+	uint32_t record[4] = { (uint32_t)(now_ns / MG_NS_PER_S), (uint32_t)(now_ns % MG_NS_PER_S), len, len };
+
+	if (net->pcap == NULL)
+		return;
+	(void)fwrite(record, sizeof(record), 1, net->pcap);
+	(void)fwrite(frame, len, 1, net->pcap);
+}
+
+static bool before(const struct pending *a, const struct pending *b)
+{
+	return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->order < b->order;
+}
+
+static void heap_push(struct mg_sim_net *net, const struct pending *p)
+{
+	uint32_t i = net->nr++;
+
+	if (net->nr > net->room) {
+		net->room = net->room ? net->room * 2 : 64;
+		net->heap = realloc(net->heap, net->room * sizeof(*net->heap));
+		MG_ASSERT(net->heap != NULL);
+	}
+	for (; i > 0 && before(p, &net->heap[(i - 1) / 2]); i = (i - 1) / 2)
+		net->heap[i] = net->heap[(i - 1) / 2];
+	net->heap[i] = *p;
+}
+
+static struct pending heap_pop(struct mg_sim_net *net)
+{
+	struct pending top = net->heap[0], last = net->heap[--net->nr];
+	uint32_t i = 0, child;
+
+	for (child = 1; child < net->nr; child = 2 * i + 1) {
+		if (child + 1 < net->nr && before(&net->heap[child + 1], &net->heap[child]))
+			child++;
+		if (!before(&net->heap[child], &last))
+			break;
+		net->heap[i] = net->heap[child];
+		i = child;
+	}
+	net->heap[i] = last;
+	return top;
+}
+
+static bool chance(struct mg_sim_net *net, uint32_t ppm)
+{
+	return ppm != 0 && mg_rng_below(&net->rng, MILLION) < ppm;
+}
+
+static bool is_named(const struct direction *d, uint64_t n)
+{
+	for (uint32_t i = 0; i < d->nr_nth; i++)
+		if (d->nth[i] == n)
+			return true;
+	return false;
+}
+
+static bool is_lost(struct mg_sim_net *net, struct direction *d, bool is_ip, uint64_t now_ns)
+{
+	const struct mg_sim_link *c = &d->cond;
+
+	if (is_ip && is_named(d, d->ip_frames++))
+		return true;
+	if (now_ns >= c->dead_from_ns && now_ns < c->dead_until_ns)
+		return true;
+	if (d->burst_left == 0 && chance(net, c->burst_ppm))
+		d->burst_left = c->burst_len;
+	if (d->burst_left > 0) {
+		d->burst_left--;
+		return true;
+	}
+	return chance(net, c->loss_ppm);
+}
+
+/* When the bottleneck has sent the frame; false: its queue is full. */
+static bool shape(struct direction *d, uint32_t len, uint64_t now_ns, uint64_t *ret_ns)
+{
+	const struct mg_sim_link *c = &d->cond;
+	uint64_t start;
+
+	*ret_ns = now_ns;
+	if (c->rate_Bps == 0)
+		return true;
+	start = d->busy_until_ns > now_ns ? d->busy_until_ns : now_ns;
+	if ((start - now_ns) * c->rate_Bps / MG_NS_PER_S + len > c->queue_bytes)
+		return false;
+	d->busy_until_ns = start + len * MG_NS_PER_S / c->rate_Bps;
+	*ret_ns = d->busy_until_ns;
+	return true;
+}
+
+static void deliver(struct mg_sim_net *net, int from, const uint8_t *frame, uint32_t len, uint64_t sent_ns)
+{
+	const struct mg_sim_link *c = &net->dir[from].cond;
+	struct pending p = { .at_ns = sent_ns + c->delay_ns, .order = net->order++,
+			     .frame = { .to = 1 - from, .len = len } };
+
+	if (c->jitter_ns != 0)
+		p.at_ns += mg_rng_u64(&net->rng) % c->jitter_ns;
+	if (chance(net, c->reorder_ppm))
+		p.at_ns += c->reorder_ns;
+	p.frame.bytes = malloc(len);
+	MG_ASSERT(p.frame.bytes != NULL);
+	memcpy(p.frame.bytes, frame, len);
+	heap_push(net, &p);
+}
+
+void mg_sim_net_send(struct mg_sim_net *net, int from, const uint8_t *frame, uint32_t len, uint64_t now_ns)
+{
+	struct direction *d = &net->dir[from];
+	bool is_ip = len > ETH_LEN && frame[12] == 0x08 && frame[13] == 0x00;
+	uint8_t damaged[16384];
+	uint64_t sent_ns;
+
+	MG_ASSERT(len <= sizeof(damaged));
+	net->frames++;
+	capture(net, frame, len, now_ns);
+	if (is_lost(net, d, is_ip, now_ns) || !shape(d, len, now_ns, &sent_ns)) {
+		net->lost++;
+		return;
+	}
+	if (is_ip && chance(net, d->cond.corrupt_ppm)) { /* ARP has no checksum to catch it */
+		memcpy(damaged, frame, len);
+		damaged[ETH_LEN + mg_rng_below(&net->rng, len - ETH_LEN)] ^= (uint8_t)(1u << mg_rng_below(&net->rng, 8));
+		frame = damaged;
+	}
+	deliver(net, from, frame, len, sent_ns);
+	if (chance(net, d->cond.dup_ppm))
+		deliver(net, from, frame, len, sent_ns);
+}
+
+uint64_t mg_sim_net_next_ns(const struct mg_sim_net *net)
+{
+	return net->nr > 0 ? net->heap[0].at_ns : MG_TIME_NEVER;
+}
+
+bool mg_sim_net_recv(struct mg_sim_net *net, uint64_t now_ns, struct mg_sim_frame *ret_frame)
+{
+	if (net->nr == 0 || net->heap[0].at_ns > now_ns)
+		return false;
+	*ret_frame = heap_pop(net).frame;
+	return true;
+}
+
+uint64_t mg_sim_net_frames(const struct mg_sim_net *net)
+{
+	return net->frames;
+}
+
+uint64_t mg_sim_net_lost(const struct mg_sim_net *net)
+{
+	return net->lost;
+}
