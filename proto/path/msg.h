@@ -31,6 +31,7 @@ enum mg_msg_type {
 	MG_CMD_APP_ADD = 10,  /* struct mg_msg_app */
 	MG_CMD_APP_DEL = 11,  /* struct mg_msg_app; answered by MG_EV_APP_DEL after the last use */
 	MG_CMD_SET_PMTU = 12, /* struct mg_cmd_set_opt with value = new effective MSS: resegment and retransmit */
+	MG_CMD_CLOSE = 13,    /* struct mg_cmd_flow: as if the application had set MG_SHM_AF_CLOSE (it asked by control) */
 
 	/* Events: worker to slow path. */
 	MG_EV_PACKET = 64,    /* struct mg_msg_packet: not for an installed flow, or not the common case */
