@@ -74,6 +74,8 @@ struct mg_slow_env {
 	void (*drained)(void *ctx);
 	/* An entry was pushed for this context and it sleeps: make it runnable. */
 	void (*wake)(void *ctx, struct mg_app *app, uint32_t context);
+	/* A worker found impossible positions in this region: detach it (REQ_APP_DEL). May be NULL. */
+	void (*app_broken)(void *ctx, struct mg_app *app);
 	/* Gives the memory behind a payload ring back (punch a hole); may be NULL. */
 	void (*ring_freed)(void *ctx, struct mg_app *app, uint64_t off, uint32_t bytes);
 };
