@@ -24,7 +24,7 @@ enum mg_frame_kind {
 	MG_FRAME_TCP,      /* seg is valid */
 	MG_FRAME_ARP,      /* arp is valid */
 	MG_FRAME_ICMP,     /* icmp and ip are valid */
-	MG_FRAME_IP_OTHER, /* ip is valid: another protocol, or a later fragment */
+	MG_FRAME_IP_OTHER, /* ip is valid: another protocol */
 };
 
 struct mg_frame_view {
