@@ -120,16 +120,36 @@ void mg_stack_conf_default(struct mg_stack_conf *conf)
 	conf->conns_max = 64;
 	conf->payload_bytes = 32u << 20;
 	conf->tcp = (struct mg_slow_conf){
-		.window_scale = 8, .timestamps = true, .sack = true, .nagle = true, .pacing = true,
-		.syn_cookies = true, .ttl = 64, .syn_retries = 6, .synack_retries = 5,
-		.keepalive_count = 9, .retries = 15, .initial_cwnd_segments = 10,
-		.rto_initial_ms = 1000, .rto_min_ms = 200, .rto_max_ms = 120000,
-		.delayed_ack_ms = 40, .keepalive_idle_ms = 7200000, .keepalive_interval_ms = 75000,
-		.time_wait_ms = 60000, .fin_timeout_ms = 60000, .orphans_max = 1024,
-		.rcvbuf_bytes = 65536, .rcvbuf_max_bytes = 1u << 20,
-		.sndbuf_bytes = 65536, .sndbuf_max_bytes = 1u << 20,
-		.ephemeral_first = 32768, .ephemeral_last = 60999,
-		.arp_reachable_ms = 30000, .arp_retry_ms = 1000, .challenge_ack_per_s = 1000,
+		.window_scale = 8,
+		.timestamps = true,
+		.sack = true,
+		.nagle = true,
+		.pacing = true,
+		.syn_cookies = true,
+		.ttl = 64,
+		.syn_retries = 6,
+		.synack_retries = 5,
+		.keepalive_count = 9,
+		.retries = 15,
+		.initial_cwnd_segments = 10,
+		.rto_initial_ms = 1000,
+		.rto_min_ms = 200,
+		.rto_max_ms = 120000,
+		.delayed_ack_ms = 40,
+		.keepalive_idle_ms = 7200000,
+		.keepalive_interval_ms = 75000,
+		.time_wait_ms = 60000,
+		.fin_timeout_ms = 60000,
+		.orphans_max = 1024,
+		.rcvbuf_bytes = 65536,
+		.rcvbuf_max_bytes = 1u << 20,
+		.sndbuf_bytes = 65536,
+		.sndbuf_max_bytes = 1u << 20,
+		.ephemeral_first = 32768,
+		.ephemeral_last = 60999,
+		.arp_reachable_ms = 30000,
+		.arp_retry_ms = 1000,
+		.challenge_ack_per_s = 1000,
 		.congestion_control = "cubic",
 	};
 }
@@ -147,13 +167,22 @@ static void new_fp(struct mg_stack *s)
 {
 	const struct mg_stack_conf *c = &s->conf;
 	struct mg_fp_conf conf = {
-		.worker = 0, .flows_max = c->conns_max, .flows_local_max = c->conns_max,
-		.txrecs_max = 4096, .ooo_max = 1024, .apps_max = 4, .nr_ports = 1,
+		.worker = 0,
+		.flows_max = c->conns_max,
+		.flows_local_max = c->conns_max,
+		.txrecs_max = 4096,
+		.ooo_max = 1024,
+		.apps_max = 4,
+		.nr_ports = 1,
 		.challenge_ack_per_s = c->tcp.challenge_ack_per_s,
-		.hash_seed = c->seed ^ 0x5eed, .now_ns = c->now_ns,
+		.hash_seed = c->seed ^ 0x5eed,
+		.now_ns = c->now_ns,
 	};
-	struct mg_fp_env env = { .ctx = s, .pkt_alloc = env_pkt_alloc, .pkt_send = env_pkt_send,
-				 .event = env_event, .wake = env_fp_wake };
+	struct mg_fp_env env = { .ctx = s,
+				 .pkt_alloc = env_pkt_alloc,
+				 .pkt_send = env_pkt_send,
+				 .event = env_event,
+				 .wake = env_fp_wake };
 
 	conf.ports[0].has_l2 = true;
 	s->fp_mem = take(mg_fp_bytes(&conf));
@@ -164,13 +193,25 @@ static void new_slow(struct mg_stack *s)
 {
 	const struct mg_stack_conf *c = &s->conf;
 	struct mg_slow_limits lim = {
-		.nr_workers = 1, .conns_max = c->conns_max, .listeners_max = 16, .embryos_max = 64,
-		.time_waits_max = 256, .neighbours_max = 16, .arp_queue_max = 16, .apps_max = 4,
-		.app_windows_max = c->conns_max, .app_payload_bytes_max = c->payload_bytes,
-		.hash_seed = c->seed ^ 0x5eed, .now_ns = c->now_ns,
+		.nr_workers = 1,
+		.conns_max = c->conns_max,
+		.listeners_max = 16,
+		.embryos_max = 64,
+		.time_waits_max = 256,
+		.neighbours_max = 16,
+		.arp_queue_max = 16,
+		.apps_max = 4,
+		.app_windows_max = c->conns_max,
+		.app_payload_bytes_max = c->payload_bytes,
+		.hash_seed = c->seed ^ 0x5eed,
+		.now_ns = c->now_ns,
 	};
-	struct mg_slow_env env = { .ctx = s, .command = env_command, .reply = env_reply,
-				   .app_gone = env_app_gone, .drained = env_drained, .wake = env_fp_wake };
+	struct mg_slow_env env = { .ctx = s,
+				   .command = env_command,
+				   .reply = env_reply,
+				   .app_gone = env_app_gone,
+				   .drained = env_drained,
+				   .wake = env_fp_wake };
 	struct mg_slow_port port = { .mac = c->mac, .mtu = c->mtu, .has_l2 = true };
 	struct mg_slow_addr addr = { .addr = c->addr, .prefix = c->prefix };
 	uint16_t idx;
@@ -185,7 +226,9 @@ static void new_slow(struct mg_stack *s)
 
 static void new_app(struct mg_stack *s)
 {
-	struct mg_app_layout layout = { .nr_windows = s->conf.conns_max, .nr_contexts = 1, .nr_workers = 1,
+	struct mg_app_layout layout = { .nr_windows = s->conf.conns_max,
+					.nr_contexts = 1,
+					.nr_workers = 1,
 					.payload_bytes = s->conf.payload_bytes };
 	struct mg_slow_req req = { .type = MG_SLOW_REQ_APP_ADD, .app = &s->app };
 
@@ -290,7 +333,8 @@ static void one_round(struct mg_stack *s, uint64_t now_ns)
 		mg_msgring_release(&s->commands);
 	}
 	for (uint32_t i = 0; i < mg_fp_nr_apps(s->fp); i++)
-		if (mg_fp_app(s->fp, i) != NULL && mg_fp_doorbells(s->fp, mg_fp_app(s->fp, i), 0, 64, now_ns) > 0)
+		if (mg_fp_app(s->fp, i) != NULL &&
+		    mg_fp_doorbells(s->fp, mg_fp_app(s->fp, i), 0, 64, now_ns) > 0)
 			s->moved = true;
 	mg_fp_timers(s->fp, now_ns);
 	mg_fp_flush(s->fp, now_ns);

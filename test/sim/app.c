@@ -30,9 +30,11 @@ void mg_sim_app_init(struct mg_sim_app *app, struct mg_stack *stack, uint64_t se
 	app->seed = seed;
 	for (uint32_t p = 0; p < 2; p++)
 		mg_spsc_attach_consumer(&app->events[p], element(a, MG_SHM_SEC_EVENTS, p),
-					hdr->sections[MG_SHM_SEC_EVENTS].entries, sizeof(struct mg_shm_event), 0);
+					hdr->sections[MG_SHM_SEC_EVENTS].entries,
+					sizeof(struct mg_shm_event), 0);
 	mg_spsc_attach_producer(&app->doorbell, element(a, MG_SHM_SEC_DOORBELLS, 0),
-				hdr->sections[MG_SHM_SEC_DOORBELLS].entries, sizeof(struct mg_shm_doorbell), 0);
+				hdr->sections[MG_SHM_SEC_DOORBELLS].entries,
+				sizeof(struct mg_shm_doorbell), 0);
 }
 
 static struct mg_ctl_msg *new_msg(uint16_t type)
@@ -56,14 +58,17 @@ int mg_sim_app_listen(struct mg_sim_app *app, uint16_t port, uint32_t backlog, u
 	uint32_t listener;
 	int err;
 
-	msg->listen[0] = (struct mg_ctl_listen){ .addr = mg_addr_v4(0), .port = port, .backlog = backlog };
+	msg->listen[0] = (struct mg_ctl_listen){ .addr = mg_addr_v4(0),
+						 .port = port,
+						 .backlog = backlog };
 	err = ask(app, msg, now_ns);
 	listener = msg->listen[0].listener;
 	free(msg);
 	if (err < 0)
 		return err;
 	msg = new_msg(MG_CTL_TCP_ACCEPT);
-	msg->accept[0] = (struct mg_ctl_accept){ .listener = listener, .credits = MG_SIM_CONNS_MAX };
+	msg->accept[0] = (struct mg_ctl_accept){ .listener = listener,
+						 .credits = MG_SIM_CONNS_MAX };
 	err = ask(app, msg, now_ns);
 	free(msg);
 	return err;
@@ -74,23 +79,30 @@ static struct mg_shm_window *window_of(const struct mg_sim_app *app, const struc
 	return &mg_stack_app(app->stack)->windows[c->window];
 }
 
-static struct mg_sim_conn *add_conn(struct mg_sim_app *app, uint32_t window, uint32_t gen, const struct mg_sim_plan *plan)
+static struct mg_sim_conn *add_conn(struct mg_sim_app *app, uint32_t window, uint32_t gen,
+				    const struct mg_sim_plan *plan)
 {
 	struct mg_sim_conn *c = &app->conns[app->nr_conns++];
 
 	MG_ASSERT(app->nr_conns <= MG_SIM_CONNS_MAX);
-	*c = (struct mg_sim_conn){ .in_use = true, .window = window, .gen = gen, .plan = *plan, .kicked = true,
+	*c = (struct mg_sim_conn){ .in_use = true,
+				   .window = window,
+				   .gen = gen,
+				   .plan = *plan,
+				   .kicked = true,
 				   .wake_ns = MG_TIME_NEVER };
 	return c;
 }
 
-int mg_sim_app_connect(struct mg_sim_app *app, struct mg_addr to, uint16_t port, const struct mg_sim_plan *plan,
-		       uint64_t now_ns)
+int mg_sim_app_connect(struct mg_sim_app *app, struct mg_addr to, uint16_t port,
+		       const struct mg_sim_plan *plan, uint64_t now_ns)
 {
 	struct mg_ctl_msg *msg = new_msg(MG_CTL_TCP_CONNECT);
 	int err;
 
-	msg->connect[0].tuple = (struct mg_tuple){ .laddr = mg_addr_v4(0), .raddr = to, .rport = port };
+	msg->connect[0].tuple = (struct mg_tuple){ .laddr = mg_addr_v4(0),
+						   .raddr = to,
+						   .rport = port };
 	err = ask(app, msg, now_ns);
 	if (err == 0)
 		err = msg->connect[0].status;
@@ -105,13 +117,15 @@ static void fail(struct mg_sim_app *app, struct mg_sim_conn *c, const char *what
 	c->end = MG_SIM_FAILED;
 	if (app->failure[0] == '\0')
 		(void)snprintf(app->failure, sizeof(app->failure), "%s window %u: %s at byte %llu",
-			       c->is_client ? "client" : "server", c->window, what, (unsigned long long)at);
+			       c->is_client ? "client" : "server", c->window, what,
+			       (unsigned long long)at);
 }
 
 /* Byte `pos` of the stream that one end of connection `key` sends. */
 static uint8_t pattern(uint64_t seed, uint64_t key, bool from_client, uint64_t pos)
 {
-	uint64_t x = (pos >> 3) * 0x9e3779b97f4a7c15ull ^ key * 0xff51afd7ed558ccdull ^ seed ^ (from_client ? 0x55 : 0);
+	uint64_t x = (pos >> 3) * 0x9e3779b97f4a7c15ull ^ key * 0xff51afd7ed558ccdull ^ seed ^
+		     (from_client ? 0x55 : 0);
 
 	x ^= x >> 33;
 	x *= 0xc4ceb9fe1a85ec53ull;
@@ -180,7 +194,8 @@ static bool do_write(struct mg_sim_app *app, struct mg_sim_conn *c, uint64_t now
 	return true;
 }
 
-static void let_go(struct mg_sim_app *app, struct mg_sim_conn *c, uint32_t flag, enum mg_sim_end end)
+static void let_go(struct mg_sim_app *app, struct mg_sim_conn *c, uint32_t flag,
+		   enum mg_sim_end end)
 {
 	atomic_fetch_or(&window_of(app, c)->a_flags, flag);
 	ring_doorbell(app, c);
@@ -199,7 +214,8 @@ static bool step_open(struct mg_sim_app *app, struct mg_sim_conn *c, uint64_t no
 		let_go(app, c, MG_SHM_AF_ABORT, MG_SIM_ABORTED);
 		return true;
 	}
-	if (!c->eof && (atomic_load_explicit(&w->w_flags, memory_order_acquire) & MG_SHM_WF_RX_FIN) &&
+	if (!c->eof &&
+	    (atomic_load_explicit(&w->w_flags, memory_order_acquire) & MG_SHM_WF_RX_FIN) &&
 	    atomic_load_explicit(&w->rx_tail, memory_order_acquire) == c->rx_pos)
 		c->eof = moved = true;
 	if (!c->shut && c->tx_pos == c->plan.tx_bytes && (!c->plan.shut_late || c->eof)) {

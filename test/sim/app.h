@@ -19,14 +19,14 @@
 
 struct mg_sim_plan {
 	uint64_t tx_bytes;
-	uint32_t write_max;     /* bytes per write, at most */
-	uint64_t write_gap_ns;  /* pause between writes */
+	uint32_t write_max;    /* bytes per write, at most */
+	uint64_t write_gap_ns; /* pause between writes */
 	uint32_t read_max;
 	uint64_t read_gap_ns;
-	uint64_t start_ns;      /* first write and read */
-	uint64_t abort_at;      /* RST after so many bytes written */
+	uint64_t start_ns; /* first write and read */
+	uint64_t abort_at; /* RST after so many bytes written */
 	bool nodelay;
-	bool shut_late;         /* FIN only after the peer's FIN */
+	bool shut_late; /* FIN only after the peer's FIN */
 };
 
 enum mg_sim_end { MG_SIM_OPEN, MG_SIM_FINISHED, MG_SIM_RESET, MG_SIM_ABORTED, MG_SIM_FAILED };
@@ -36,13 +36,13 @@ struct mg_sim_conn {
 	bool in_use;
 	bool is_client;
 	uint32_t window, gen;
-	uint64_t key;        /* names the connection at both ends */
+	uint64_t key; /* names the connection at both ends */
 	uint64_t tx_pos, rx_pos;
 	uint64_t next_write_ns, next_read_ns;
 	bool shut, eof;
-	bool kicked;         /* an event came, or the last step moved: look again */
-	uint64_t wake_ns;    /* the plan's own next moment */
-	int error;           /* errno of the end */
+	bool kicked;      /* an event came, or the last step moved: look again */
+	uint64_t wake_ns; /* the plan's own next moment */
+	int error;        /* errno of the end */
 	enum mg_sim_end end;
 };
 
@@ -63,8 +63,8 @@ struct mg_sim_app {
 void mg_sim_app_init(struct mg_sim_app *app, struct mg_stack *stack, uint64_t seed);
 /* 0 or a negative errno of the request. */
 int mg_sim_app_listen(struct mg_sim_app *app, uint16_t port, uint32_t backlog, uint64_t now_ns);
-int mg_sim_app_connect(struct mg_sim_app *app, struct mg_addr to, uint16_t port, const struct mg_sim_plan *plan,
-		       uint64_t now_ns);
+int mg_sim_app_connect(struct mg_sim_app *app, struct mg_addr to, uint16_t port,
+		       const struct mg_sim_plan *plan, uint64_t now_ns);
 /* Does what is possible now; true if anything changed (the stack needs another turn). */
 bool mg_sim_app_step(struct mg_sim_app *app, uint64_t now_ns);
 /* When does a plan want to act next? UINT64_MAX: only when the stack moves. */

@@ -40,7 +40,8 @@ void mg_sim_scenario_plain(struct mg_sim_scenario *sc, uint64_t seed)
 	}
 	sc->nr_clients = 1;
 	for (uint32_t i = 0; i < MG_SIM_CLIENTS_MAX; i++)
-		sc->client[i] = (struct mg_sim_plan){ .write_max = 4096, .read_max = 65536,
+		sc->client[i] = (struct mg_sim_plan){ .write_max = 4096,
+						      .read_max = 65536,
 						      .abort_at = MG_SIM_NEVER_ABORT };
 	sc->server = sc->client[0];
 }
@@ -62,7 +63,8 @@ static void draw_bursts(struct mg_sim_scenario *sc, struct mg_rng *r)
 static void draw_reorder(struct mg_sim_scenario *sc, struct mg_rng *r)
 {
 	for (int d = 0; d < 2; d++) {
-		sc->link[d].reorder_ppm = (uint32_t)between(r, PPM_PER_PERCENT / 2, 10 * PPM_PER_PERCENT);
+		sc->link[d].reorder_ppm = (uint32_t)between(r, PPM_PER_PERCENT / 2,
+							    10 * PPM_PER_PERCENT);
 		sc->link[d].reorder_ns = between(r, 1, sc->link[d].delay_ns * 2 + 1000);
 		sc->link[d].jitter_ns = one_in(r, 2) ? between(r, 1, sc->link[d].delay_ns) : 0;
 	}
@@ -89,7 +91,8 @@ static void draw_bottleneck(struct mg_sim_scenario *sc, struct mg_rng *r)
 
 	for (int d = 0; d < 2; d++) {
 		sc->link[d].rate_Bps = rate;
-		sc->link[d].queue_bytes = (uint32_t)mg_max_u64(4 * 1514, bdp * between(r, 10, 200) / 100);
+		sc->link[d].queue_bytes = (uint32_t)mg_max_u64(4 * 1514,
+							       bdp * between(r, 10, 200) / 100);
 	}
 }
 
@@ -143,10 +146,12 @@ static const struct {
 	const char *name;
 	void (*draw)(struct mg_sim_scenario *sc, struct mg_rng *r);
 } families[] = {
-	{ "quiet", draw_quiet },       { "lossy", draw_lossy },	      { "bursts", draw_bursts },
-	{ "reorder", draw_reorder },   { "duplicate", draw_duplicate }, { "corrupt", draw_corrupt },
-	{ "bottleneck", draw_bottleneck }, { "outage", draw_outage },   { "named", draw_named_losses },
-	{ "starved", draw_starved },   { "killed", draw_killed },
+	{ "quiet", draw_quiet },           { "lossy", draw_lossy },
+	{ "bursts", draw_bursts },         { "reorder", draw_reorder },
+	{ "duplicate", draw_duplicate },   { "corrupt", draw_corrupt },
+	{ "bottleneck", draw_bottleneck }, { "outage", draw_outage },
+	{ "named", draw_named_losses },    { "starved", draw_starved },
+	{ "killed", draw_killed },
 };
 
 static void draw_plan(struct mg_sim_plan *p, struct mg_rng *r)
@@ -154,7 +159,8 @@ static void draw_plan(struct mg_sim_plan *p, struct mg_rng *r)
 	static const uint32_t sizes[] = { 0, 1, 100, 1448, 1449, 20000, 65536, 200000, 600000 };
 
 	p->tx_bytes = sizes[mg_rng_below(r, MG_ARRAY_SIZE(sizes))];
-	p->write_max = one_in(r, 4) ? (uint32_t)between(r, 1, 200) : (uint32_t)between(r, 1000, 65536);
+	p->write_max = one_in(r, 4) ? (uint32_t)between(r, 1, 200)
+				    : (uint32_t)between(r, 1000, 65536);
 	p->read_max = one_in(r, 4) ? (uint32_t)between(r, 1, 500) : 65536;
 	p->write_gap_ns = one_in(r, 4) ? between(r, 1, 5 * MG_NS_PER_MS) : 0;
 	p->read_gap_ns = one_in(r, 4) ? between(r, 1, 10 * MG_NS_PER_MS) : 0;
@@ -174,7 +180,8 @@ static void draw_host(struct mg_sim_scenario *sc, struct mg_rng *r, int h)
 	tcp->timestamps = !one_in(r, 4);
 	tcp->window_scale = one_in(r, 4) ? 0xff : (uint8_t)between(r, 0, 8);
 	tcp->pacing = !one_in(r, 4);
-	(void)snprintf(tcp->congestion_control, sizeof(tcp->congestion_control), "%s", one_in(r, 2) ? "reno" : "cubic");
+	(void)snprintf(tcp->congestion_control, sizeof(tcp->congestion_control), "%s",
+		       one_in(r, 2) ? "reno" : "cubic");
 	tcp->rcvbuf_bytes = 4096u << mg_rng_below(r, 6);
 	tcp->sndbuf_bytes = 4096u << mg_rng_below(r, 6);
 	tcp->rcvbuf_max_bytes = mg_max_u32(tcp->rcvbuf_max_bytes, tcp->rcvbuf_bytes);
@@ -209,13 +216,15 @@ void mg_sim_scenario_draw(struct mg_sim_scenario *sc, uint64_t seed)
 	mg_sim_scenario_plain(sc, seed);
 	family = mg_rng_below(&r, MG_ARRAY_SIZE(families));
 	for (int d = 0; d < 2; d++)
-		sc->link[d].delay_ns = one_in(&r, 3) ? between(&r, 5000, 100000) : between(&r, 100000, 60 * MG_NS_PER_MS);
+		sc->link[d].delay_ns = one_in(&r, 3) ? between(&r, 5000, 100000)
+						     : between(&r, 100000, 60 * MG_NS_PER_MS);
 	draw_host(sc, &r, 0);
 	draw_host(sc, &r, 1);
 	draw_behaviour(sc, &r);
 	(void)snprintf(sc->family, sizeof(sc->family), "%s", families[family].name);
 	families[family].draw(sc, &r);
-	if (sc->link[0].loss_ppm > 5 * PPM_PER_PERCENT || sc->link[0].corrupt_ppm > 3 * PPM_PER_PERCENT) {
+	if (sc->link[0].loss_ppm > 5 * PPM_PER_PERCENT ||
+	    sc->link[0].corrupt_ppm > 3 * PPM_PER_PERCENT) {
 		for (uint32_t i = 0; i < sc->nr_clients; i++)
 			sc->client[i].tx_bytes = mg_min_u64(sc->client[i].tx_bytes, 100000);
 	}

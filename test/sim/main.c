@@ -20,9 +20,10 @@ static const char *self;
 static void describe(const struct mg_sim_scenario *sc, const struct mg_sim_result *res)
 {
 	printf("# seed %llu family %s: %s; %u clients, %llu bytes, %llu frames, %llu lost, %llu retransmitted, %.3f s\n",
-	       (unsigned long long)sc->seed, sc->family, res->ok ? "ok" : res->failure, sc->nr_clients,
-	       (unsigned long long)res->bytes, (unsigned long long)res->frames, (unsigned long long)res->lost,
-	       (unsigned long long)res->retrans, (double)res->virtual_ns / 1e9);
+	       (unsigned long long)sc->seed, sc->family, res->ok ? "ok" : res->failure,
+	       sc->nr_clients, (unsigned long long)res->bytes, (unsigned long long)res->frames,
+	       (unsigned long long)res->lost, (unsigned long long)res->retrans,
+	       (double)res->virtual_ns / 1e9);
 }
 
 static bool run(uint64_t seed, const char *pcap, bool verbose)
@@ -52,7 +53,8 @@ static bool run_and_explain(uint64_t seed)
 		return true;
 	(void)snprintf(pcap, sizeof(pcap), "sim-%llu.pcap", (unsigned long long)seed);
 	(void)run(seed, pcap, false);
-	printf("# replay: %s --seed %llu -v --pcap %s (written)\n", self, (unsigned long long)seed, pcap);
+	printf("# replay: %s --seed %llu -v --pcap %s (written)\n", self, (unsigned long long)seed,
+	       pcap);
 	return false;
 }
 
@@ -70,8 +72,9 @@ static int run_many(uint64_t from, uint64_t count)
 			last = from + count - 1;
 		for (uint64_t s = first; s <= last; s++)
 			ok &= run_and_explain(s);
-		printf("%s %llu - seeds %llu to %llu\n", ok ? "ok" : "not ok", (unsigned long long)b + 1,
-		       (unsigned long long)first, (unsigned long long)last);
+		printf("%s %llu - seeds %llu to %llu\n", ok ? "ok" : "not ok",
+		       (unsigned long long)b + 1, (unsigned long long)first,
+		       (unsigned long long)last);
 		(void)fflush(stdout);
 		failed += !ok;
 	}
@@ -80,9 +83,10 @@ static int run_many(uint64_t from, uint64_t count)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = { { "seeds", 1, NULL, 'n' }, { "from", 1, NULL, 'f' },
-						 { "seed", 1, NULL, 's' },  { "pcap", 1, NULL, 'p' },
-						 { "help", 0, NULL, 'h' },  { NULL, 0, NULL, 0 } };
+	static const struct option options[] = {
+		{ "seeds", 1, NULL, 'n' }, { "from", 1, NULL, 'f' }, { "seed", 1, NULL, 's' },
+		{ "pcap", 1, NULL, 'p' },  { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 }
+	};
 	uint64_t from = 1, count = 500, seed = 0;
 	const char *pcap = NULL;
 	bool one = false, verbose = false;
@@ -91,11 +95,22 @@ int main(int argc, char **argv)
 	self = argv[0];
 	while ((c = getopt_long(argc, argv, "n:f:s:p:vh", options, NULL)) != -1) {
 		switch (c) {
-		case 'n': count = strtoull(optarg, NULL, 10); break;
-		case 'f': from = strtoull(optarg, NULL, 10); break;
-		case 's': seed = strtoull(optarg, NULL, 10); one = true; break;
-		case 'p': pcap = optarg; break;
-		case 'v': verbose = true; break;
+		case 'n':
+			count = strtoull(optarg, NULL, 10);
+			break;
+		case 'f':
+			from = strtoull(optarg, NULL, 10);
+			break;
+		case 's':
+			seed = strtoull(optarg, NULL, 10);
+			one = true;
+			break;
+		case 'p':
+			pcap = optarg;
+			break;
+		case 'v':
+			verbose = true;
+			break;
 		default:
 			printf("usage: sim [--seeds N] [--from S] | --seed S [--pcap FILE] [-v]\n");
 			return c == 'h' ? 0 : 2;

@@ -66,7 +66,9 @@ void mg_sim_net_set(struct mg_sim_net *net, int from, const struct mg_sim_link *
 
 void mg_sim_net_capture(struct mg_sim_net *net, FILE *pcap)
 {
-	static const uint32_t header[6] = { 0xa1b23c4d, 2 | 4 << 16, 0, 0, 65535, 1 }; /* ns, Ethernet */
+	static const uint32_t header[6] = {
+		0xa1b23c4d, 2 | 4 << 16, 0, 0, 65535, 1
+	}; /* ns, Ethernet */
 
 	net->pcap = pcap;
 	(void)fwrite(header, sizeof(header), 1, pcap); /* a capture that fails is only missing */
@@ -82,7 +84,8 @@ void mg_sim_net_drop_nth(struct mg_sim_net *net, int from, uint64_t n)
 
 static void capture(struct mg_sim_net *net, const uint8_t *frame, uint32_t len, uint64_t now_ns)
 {
-	uint32_t record[4] = { (uint32_t)(now_ns / MG_NS_PER_S), (uint32_t)(now_ns % MG_NS_PER_S), len, len };
+	uint32_t record[4] = { (uint32_t)(now_ns / MG_NS_PER_S), (uint32_t)(now_ns % MG_NS_PER_S),
+			       len, len };
 
 	if (net->pcap == NULL)
 		return;
@@ -173,10 +176,12 @@ static bool shape(struct direction *d, uint32_t len, uint64_t now_ns, uint64_t *
 	return true;
 }
 
-static void deliver(struct mg_sim_net *net, int from, const uint8_t *frame, uint32_t len, uint64_t sent_ns)
+static void deliver(struct mg_sim_net *net, int from, const uint8_t *frame, uint32_t len,
+		    uint64_t sent_ns)
 {
 	const struct mg_sim_link *c = &net->dir[from].cond;
-	struct pending p = { .at_ns = sent_ns + c->delay_ns, .order = net->order++,
+	struct pending p = { .at_ns = sent_ns + c->delay_ns,
+			     .order = net->order++,
 			     .frame = { .to = 1 - from, .len = len } };
 
 	if (c->jitter_ns != 0)
@@ -189,7 +194,8 @@ static void deliver(struct mg_sim_net *net, int from, const uint8_t *frame, uint
 	heap_push(net, &p);
 }
 
-void mg_sim_net_send(struct mg_sim_net *net, int from, const uint8_t *frame, uint32_t len, uint64_t now_ns)
+void mg_sim_net_send(struct mg_sim_net *net, int from, const uint8_t *frame, uint32_t len,
+		     uint64_t now_ns)
 {
 	struct direction *d = &net->dir[from];
 	bool is_ip = len > ETH_LEN && frame[12] == 0x08 && frame[13] == 0x00;
@@ -205,7 +211,8 @@ void mg_sim_net_send(struct mg_sim_net *net, int from, const uint8_t *frame, uin
 	}
 	if (is_ip && chance(net, d->cond.corrupt_ppm)) { /* ARP has no checksum to catch it */
 		memcpy(damaged, frame, len);
-		damaged[ETH_LEN + mg_rng_below(&net->rng, len - ETH_LEN)] ^= (uint8_t)(1u << mg_rng_below(&net->rng, 8));
+		damaged[ETH_LEN + mg_rng_below(&net->rng, len - ETH_LEN)] ^=
+			(uint8_t)(1u << mg_rng_below(&net->rng, 8));
 		frame = damaged;
 	}
 	deliver(net, from, frame, len, sent_ns);

@@ -15,17 +15,17 @@
 
 struct mg_sim_link {
 	uint64_t delay_ns;
-	uint64_t jitter_ns;     /* uniform; reorders when larger than the spacing */
+	uint64_t jitter_ns; /* uniform; reorders when larger than the spacing */
 	uint32_t loss_ppm;
-	uint32_t burst_ppm;     /* a loss burst starts with this probability... */
-	uint32_t burst_len;     /* ...and takes this many frames */
+	uint32_t burst_ppm; /* a loss burst starts with this probability... */
+	uint32_t burst_len; /* ...and takes this many frames */
 	uint32_t dup_ppm;
-	uint32_t reorder_ppm;   /* these frames are held back... */
-	uint64_t reorder_ns;    /* ...this much longer */
-	uint32_t corrupt_ppm;   /* one bit of the IP packet flips */
-	uint64_t rate_Bps;      /* 0: infinite */
-	uint32_t queue_bytes;   /* of the bottleneck; what does not fit is lost */
-	uint64_t dead_from_ns;  /* nothing passes in this span (0, 0: never) */
+	uint32_t reorder_ppm;  /* these frames are held back... */
+	uint64_t reorder_ns;   /* ...this much longer */
+	uint32_t corrupt_ppm;  /* one bit of the IP packet flips */
+	uint64_t rate_Bps;     /* 0: infinite */
+	uint32_t queue_bytes;  /* of the bottleneck; what does not fit is lost */
+	uint64_t dead_from_ns; /* nothing passes in this span (0, 0: never) */
 	uint64_t dead_until_ns;
 };
 
@@ -45,7 +45,8 @@ void mg_sim_net_set(struct mg_sim_net *net, int from, const struct mg_sim_link *
 void mg_sim_net_capture(struct mg_sim_net *net, FILE *pcap);
 /* Drops exactly the n-th (from 0) IP frame of a direction; call repeatedly for more (at most 16). */
 void mg_sim_net_drop_nth(struct mg_sim_net *net, int from, uint64_t n);
-void mg_sim_net_send(struct mg_sim_net *net, int from, const uint8_t *frame, uint32_t len, uint64_t now_ns);
+void mg_sim_net_send(struct mg_sim_net *net, int from, const uint8_t *frame, uint32_t len,
+		     uint64_t now_ns);
 /* When does the next frame arrive? UINT64_MAX: none is under way. */
 uint64_t mg_sim_net_next_ns(const struct mg_sim_net *net);
 /* Takes a frame that has arrived by now_ns; the caller frees bytes. False: none. */

@@ -70,7 +70,8 @@ static void settle_host(struct world *w, int h)
 static void kill_due(struct world *w)
 {
 	for (int h = 0; h < 2; h++) {
-		if (w->sc->kill_ns[h] == 0 || w->killed[h] || w->now_ns < START_NS + w->sc->kill_ns[h])
+		if (w->sc->kill_ns[h] == 0 || w->killed[h] ||
+		    w->now_ns < START_NS + w->sc->kill_ns[h])
 			continue;
 		w->killed[h] = true;
 		mg_stack_kill_app(w->stack[h], w->now_ns);
@@ -145,9 +146,11 @@ static void check_streams(struct world *w)
 
 			if (fine)
 				continue;
-			(void)snprintf(what, sizeof(what), "%s connection %u ended as %d, errno %d, sent %llu read %llu",
-				       h == 0 ? "client" : "server", i, (int)c->end, c->error,
-				       (unsigned long long)c->tx_pos, (unsigned long long)c->rx_pos);
+			(void)snprintf(
+				what, sizeof(what),
+				"%s connection %u ended as %d, errno %d, sent %llu read %llu",
+				h == 0 ? "client" : "server", i, (int)c->end, c->error,
+				(unsigned long long)c->tx_pos, (unsigned long long)c->rx_pos);
 			fail(w, what);
 		}
 	}
@@ -210,10 +213,12 @@ static void check_storm(struct world *w)
 {
 	uint64_t limit;
 
-	w->res->retrans = mg_stack_counter(w->stack[0], "tx_retrans") + mg_stack_counter(w->stack[1], "tx_retrans");
+	w->res->retrans = mg_stack_counter(w->stack[0], "tx_retrans") +
+			  mg_stack_counter(w->stack[1], "tx_retrans");
 	w->res->frames = mg_sim_net_frames(w->net);
 	w->res->lost = mg_sim_net_lost(w->net);
-	limit = 200 + w->res->frames / 2; /* reordering and duplication may cost much, but not everything */
+	limit = 200 + w->res->frames /
+			      2; /* reordering and duplication may cost much, but not everything */
 	if (w->res->retrans > limit)
 		fail(w, "retransmission storm");
 }
@@ -245,7 +250,8 @@ static void start(struct world *w)
 	if (mg_sim_app_listen(&w->app[1], PORT, 64, START_NS) < 0)
 		fail(w, "listen was refused");
 	for (uint32_t i = 0; i < sc->nr_clients; i++)
-		if (mg_sim_app_connect(&w->app[0], sc->host[1].addr, PORT, &sc->client[i], START_NS) < 0)
+		if (mg_sim_app_connect(&w->app[0], sc->host[1].addr, PORT, &sc->client[i],
+				       START_NS) < 0)
 			fail(w, "connect was refused");
 	settle_host(w, 1);
 	settle_host(w, 0);

@@ -27,19 +27,19 @@ struct mg_sim_scenario {
 	struct mg_sim_plan client[MG_SIM_CLIENTS_MAX];
 	struct mg_sim_plan server; /* of every accepted connection */
 	uint32_t nr_clients;
-	uint32_t starve[2];        /* one in n packet allocations fails */
+	uint32_t starve[2]; /* one in n packet allocations fails */
 	uint64_t drop_nth[2][16];
 	uint32_t nr_drop[2];
-	uint64_t kill_ns[2];       /* the application dies; 0: not */
-	bool may_reset;            /* resets and time-outs are legitimate ends */
-	FILE *pcap;                /* NULL: no capture */
+	uint64_t kill_ns[2]; /* the application dies; 0: not */
+	bool may_reset;      /* resets and time-outs are legitimate ends */
+	FILE *pcap;          /* NULL: no capture */
 };
 
 struct mg_sim_result {
 	bool ok;
 	char failure[256];
 	uint64_t virtual_ns;
-	uint64_t bytes;  /* read by applications */
+	uint64_t bytes; /* read by applications */
 	uint64_t frames;
 	uint64_t lost;
 	uint64_t retrans;
