@@ -260,7 +260,7 @@ static int set_objects(struct mg_conf *conf, const struct mg_conf_key *key, cons
 	if (line == NULL)
 		return -ENOMEM;
 	(void)snprintf(line, room, "%s: %s\n", key->name, value);
-	rc = mg_conf_load_over(conf, line, strlen(line), "value", &marks, err);
+	rc = mg_conf_load_over(conf, line, strlen(line), key->name, &marks, err);
 	mg_conf_scan_free(&marks);
 	free(line);
 	return rc;

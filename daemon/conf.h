@@ -38,9 +38,10 @@
 
 #define MG_CONF_ANY_CORE UINT32_MAX /* slowpath.core: not pinned */
 
+/* The same values as enum mg_log_level of proto/base/log.h. */
 enum mg_conf_log_level {
 	MG_CONF_LOG_ERROR,
-	MG_CONF_LOG_WARNING,
+	MG_CONF_LOG_WARN,
 	MG_CONF_LOG_INFO,
 	MG_CONF_LOG_DEBUG,
 };

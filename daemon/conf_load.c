@@ -98,7 +98,7 @@ static int apply_level(struct load *l, const struct mg_conf_level *level,
 		char name[MG_CONF_KEY_MAX + 16];
 
 		join(name, sizeof(name), path, level->nodes[i].name);
-		if (slots[i].p != NULL)
+		if (slots[i].p != NULL || mg_conf_scan_is_empty_list(l->marks, name))
 			err = apply_node(l, &level->nodes[i], &slots[i], base, name);
 	}
 	return err;

@@ -17,25 +17,31 @@ static size_t min3(size_t a, size_t b, size_t c)
 	return m < c ? m : c;
 }
 
-/* Levenshtein distance, two rows. */
+/*
+ * Edit distance with swapped neighbors as one edit (optimal string alignment); three rows.
+ */
 static size_t distance(const char *a, const char *b)
 {
+	size_t rows[3][NAME_MAX_LEN + 1];
+	size_t *old = rows[0], *above = rows[1], *row = rows[2];
 	size_t n = strlen(a), m = strlen(b);
-	size_t row[NAME_MAX_LEN + 1];
 
 	if (n > NAME_MAX_LEN || m > NAME_MAX_LEN)
 		return SIZE_MAX;
 	for (size_t j = 0; j <= m; j++)
 		row[j] = j;
 	for (size_t i = 1; i <= n; i++) {
-		size_t diagonal = row[0];
+		size_t *spare = old;
 
+		old = above;
+		above = row;
+		row = spare;
 		row[0] = i;
 		for (size_t j = 1; j <= m; j++) {
-			size_t above = row[j];
-
-			row[j] = min3(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
-			diagonal = above;
+			row[j] = min3(above[j] + 1, row[j - 1] + 1,
+				      above[j - 1] + (a[i - 1] != b[j - 1]));
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				row[j] = min3(row[j], old[j - 2] + 1, SIZE_MAX);
 		}
 	}
 	return row[m];

@@ -189,6 +189,7 @@ void mg_conf_print_yaml(FILE *out)
 
 	(void)fprintf(
 		out,
+		"# SPDX-License-Identifier: Apache-2.0\n"
 		"# mangod's settings: every key, with its default. Keys that are left out have the "
 		"same "
 		"values.\n"

@@ -35,13 +35,27 @@ void mg_conf_scan_free(struct mg_conf_marks *marks)
 	memset(marks, 0, sizeof(*marks));
 }
 
-static unsigned find_line(const struct mg_conf_marks *marks, const char *path)
+static const struct mg_conf_mark *find(const struct mg_conf_marks *marks, const char *path)
 {
 	for (size_t i = 0; i < marks->n; i++) {
 		if (strcmp(marks->m[i].path, path) == 0)
-			return marks->m[i].line;
+			return &marks->m[i];
 	}
-	return 0;
+	return NULL;
+}
+
+static unsigned find_line(const struct mg_conf_marks *marks, const char *path)
+{
+	const struct mg_conf_mark *mark = find(marks, path);
+
+	return mark != NULL ? mark->line : 0;
+}
+
+bool mg_conf_scan_is_empty_list(const struct mg_conf_marks *marks, const char *path)
+{
+	const struct mg_conf_mark *mark = find(marks, path);
+
+	return mark != NULL && mark->is_empty_list;
 }
 
 unsigned mg_conf_scan_line(const struct mg_conf_marks *marks, const char *path)
@@ -267,8 +281,13 @@ static int scan_list(struct scan *s, const struct mg_conf_node *node)
 		return fail_here(s, node_kind(s, quote), allowed);
 	for (size_t i = 0;; i++) {
 		err = next_node(s);
-		if (err < 0 || s->ev.type == YAML_SEQUENCE_END_EVENT)
+		if (err < 0)
 			return err;
+		if (s->ev.type == YAML_SEQUENCE_END_EVENT) {
+			if (i == 0) /* the newest mark is that of this list */
+				s->marks->m[s->marks->n - 1].is_empty_list = true;
+			return 0;
+		}
 		if (i == node->key->list_max)
 			return fail_here(s, "one entry more", allowed);
 		len = push_index(s, i);

@@ -15,6 +15,7 @@
  */
 #ifndef MG_CONF_SCAN_H
 #define MG_CONF_SCAN_H
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "daemon/conf_err.h"
@@ -23,6 +24,7 @@
 struct mg_conf_mark {
 	char path[MG_CONF_KEY_MAX];
 	unsigned line;
+	bool is_empty_list; /* [] was written, which libcyaml does not tell from nothing */
 };
 
 struct mg_conf_marks {
@@ -37,4 +39,7 @@ void mg_conf_scan_free(struct mg_conf_marks *marks);
 
 /* The line of a key or of the row it is missing in; 0: it does not stand in the file. */
 unsigned mg_conf_scan_line(const struct mg_conf_marks *marks, const char *path);
+
+/* Does the file say that this list is empty? */
+bool mg_conf_scan_is_empty_list(const struct mg_conf_marks *marks, const char *path);
 #endif

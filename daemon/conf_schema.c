@@ -37,7 +37,7 @@
 #define MIB(n) ((uint64_t)(n) << 20)
 #define GIB(n) ((uint64_t)(n) << 30)
 
-static const char *const log_levels[] = { "error", "warning", "info", "debug", NULL };
+static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const hugepages[] = { "auto", "on", "off", NULL };
 static const char *const drivers[] = { "af_packet", "af_xdp", "tap", NULL };
 static const char *const slow_threads[] = { "own", "inline", NULL };
