@@ -335,5 +335,5 @@ int mg_conf_expand(const struct mg_conf *conf, const char *text, char *buf, size
 
 int mg_conf_attach_path(const struct mg_conf *conf, char *buf, size_t len)
 {
-	return mg_conf_expand(conf, "%t/%i.sock", buf, len);
+	return mg_conf_expand(conf, "%t/%i/attach.sock", buf, len);
 }

@@ -272,7 +272,7 @@ int mg_conf_each(const struct mg_conf *conf, const char *what, mg_conf_each_fn f
 /* Copies `text` with %i (instance) and %t (runtime_dir) filled in. 0 or -ENAMETOOLONG. */
 int mg_conf_expand(const struct mg_conf *conf, const char *text, char *buf, size_t len);
 
-/* RUNTIME_DIR/INSTANCE.sock, where clients attach. 0 or -ENAMETOOLONG. */
+/* RUNTIME_DIR/INSTANCE/attach.sock, where clients attach. 0 or -ENAMETOOLONG. */
 int mg_conf_attach_path(const struct mg_conf *conf, char *buf, size_t len);
 
 /* The index of the port of that name, or -1. */

@@ -115,7 +115,7 @@ const struct mg_conf_key mg_conf_keys[] = {
 		    "one by local:NAME."),
 	KEY(runtime_dir, PATH, RANGE(1, MG_CONF_PATH_MAX - 1), .deflt = "/run/mango",
 	    .help = "Directory of sockets; made if it is missing. Clients attach at "
-		    "RUNTIME_DIR/INSTANCE.sock."),
+		    "RUNTIME_DIR/INSTANCE/attach.sock."),
 
 	KEY(log.level, ENUM, .names = log_levels, .deflt = "info", LIVE,
 	    .help = "How much is logged, to standard error."),
@@ -301,7 +301,7 @@ const struct mg_conf_key mg_conf_keys[] = {
 
 	KEY(ipc.grpc.enabled, BOOL, .deflt = "true",
 	    .help = "Serve control requests by gRPC; the attach socket serves them always."),
-	LIST(ipc.grpc.listen, ENDPOINT, .deflt = "localhost:32847,unix:%t/%i-grpc.sock",
+	LIST(ipc.grpc.listen, ENDPOINT, .deflt = "localhost:32847,unix:%t/%i/grpc.sock",
 	     .help = "Where gRPC listens: HOST:PORT on loopback, or unix:PATH. %t stands for "
 		     "runtime_dir, %i for "
 		     "instance."),
