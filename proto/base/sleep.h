@@ -65,6 +65,19 @@ static inline bool mg_sleep_should_wake(_Atomic uint32_t *flag)
 	return atomic_load_explicit(flag, memory_order_relaxed) != 0;
 }
 
+/* The same for a flag in memory that the producer may only read. */
+static inline bool mg_sleep_should_wake_ro(const _Atomic uint32_t *flag)
+{
+	if (MG_TSAN) {
+		_Atomic uint32_t fence = 0;
+
+		(void)atomic_exchange_explicit(&fence, 1, memory_order_seq_cst); /* a fence, to TSan too */
+		return atomic_load_explicit(flag, memory_order_seq_cst) != 0;
+	}
+	atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in mg_sleep_prepare() */
+	return atomic_load_explicit(flag, memory_order_relaxed) != 0;
+}
+
 /* Producers that want at most one wake-up per sleep: the first one to ask gets true. */
 static inline bool mg_sleep_claim_wake(_Atomic uint32_t *flag)
 {
