@@ -60,18 +60,19 @@ static int check_orders(const struct mg_conf *c, struct mg_conf_err *err)
 	return 0;
 }
 
-/* One connection with default buffers must fit into a region. */
+/* Two connections with default buffers must fit into a region. */
 static int check_region(const struct mg_conf *c, const char *key, uint64_t bytes,
 			struct mg_conf_err *err)
 {
-	uint64_t need = (uint64_t)c->tcp.rcvbuf_bytes + c->tcp.sndbuf_bytes + CONNECTION_OVERHEAD;
+	unsigned long long one = c->tcp.rcvbuf_bytes + c->tcp.sndbuf_bytes + CONNECTION_OVERHEAD;
+	unsigned long long need = 2 * one;
 
-	if (bytes >= 2 * need)
+	if (bytes >= need)
 		return 0;
 	(void)mg_conf_err_fail(err, key,
 			       "found %llu, allowed: room for connections of tcp.rcvbuf_bytes and "
 			       "tcp.sndbuf_bytes, at least %llu",
-			       (unsigned long long)bytes, (unsigned long long)(2 * need));
+			       (unsigned long long)bytes, need);
 	return -EINVAL;
 }
 
@@ -124,7 +125,7 @@ static int check_socket(const struct mg_conf *c, const char *key, const char *te
 static int check_sockets(const struct mg_conf *c, struct mg_conf_err *err)
 {
 	char key[MG_CONF_KEY_MAX];
-	int rc = check_socket(c, "runtime_dir", "%t/%i.sock", err);
+	int rc = check_socket(c, "runtime_dir", "%t/%i/attach.sock", err);
 
 	for (uint32_t i = 0; rc == 0 && i < c->ipc.grpc.listen_count; i++) {
 		const char *text = c->ipc.grpc.listen[i];

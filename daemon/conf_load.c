@@ -65,7 +65,7 @@ static int apply_objects(struct load *l, const struct mg_conf_node *node,
 	int err = 0;
 
 	memset(mg_conf_key_at(node->key, base, 0), 0, node->key->size * node->key->list_max);
-	for (size_t i = 0; err == 0 && i < slot->n; i++) {
+	for (size_t i = 0; err == 0 && rows != NULL && i < slot->n; i++) {
 		char row[MG_CONF_KEY_MAX + 16];
 
 		row[0] = '\0';
@@ -94,7 +94,7 @@ static int apply_level(struct load *l, const struct mg_conf_level *level,
 {
 	int err = 0;
 
-	for (size_t i = 0; err == 0 && i < level->n; i++) {
+	for (size_t i = 0; err == 0 && slots != NULL && i < level->n; i++) {
 		char name[MG_CONF_KEY_MAX + 16];
 
 		join(name, sizeof(name), path, level->nodes[i].name);

@@ -54,13 +54,19 @@ static bool is_near(size_t d, const char *name)
 	return d <= (limit < 1 ? 1 : limit);
 }
 
+/* "b" of "a.b" */
+static const char *last_part(const char *key)
+{
+	const char *dot = key != NULL ? strrchr(key, '.') : NULL;
+
+	return dot != NULL ? dot + 1 : key;
+}
+
 /* A key of any section whose last part is `name`. */
 static const char *same_name_elsewhere(const char *name)
 {
 	for (size_t i = 0; i < mg_conf_nr_keys; i++) {
-		const char *dot = strrchr(mg_conf_keys[i].name, '.');
-
-		if (strcmp(dot != NULL ? dot + 1 : mg_conf_keys[i].name, name) == 0)
+		if (strcmp(last_part(mg_conf_keys[i].name), name) == 0)
 			return mg_conf_keys[i].name;
 	}
 	return NULL;
@@ -86,7 +92,7 @@ void mg_conf_near_hint(const struct mg_conf_level *level, const char *path, cons
 		       char *buf, size_t len)
 {
 	const char *near = nearest_in(level, name);
-	const char *elsewhere = same_name_elsewhere(name);
+	const char *elsewhere = near == NULL ? same_name_elsewhere(name) : NULL;
 
 	if (near != NULL) {
 		mg_conf_append(buf, len, "did you mean %s%s%s?", path, path[0] != '\0' ? "." : "",

@@ -109,7 +109,7 @@ static void use_bytes(uint8_t *used, size_t offset, size_t size)
 /* No byte of the struct belongs to two keys, and what no key owns is padding at most. */
 static void every_member_has_one_key(void **state)
 {
-	uint8_t *used = calloc(1, sizeof(struct mg_conf));
+	uint8_t *used = calloc(sizeof(struct mg_conf), sizeof(*used));
 	size_t free_run = 0;
 
 	(void)state;
@@ -641,6 +641,7 @@ static void damaged_files(void **state)
 	assert_non_null(text);
 	len = fread(text, 1, MG_CONF_FILE_MAX, in);
 	(void)fclose(in); /* was only read */
+	assert_true(len > 0);
 	for (size_t cut = 0; cut < len; cut++) {
 		int rc = mg_conf_parse(text, cut, "f", &conf, &err);
 
