@@ -40,6 +40,7 @@ static void get_channels(int fd, struct ifreq *ifr, struct mg_netif *netif)
 	if (request(fd, SIOCETHTOOL, ifr) < 0)
 		return;
 	netif->rx_queues = (uint16_t)(ch.combined_count + ch.rx_count);
+	netif->combined = (uint16_t)ch.combined_count;
 	netif->rx_queues_max = (uint16_t)(ch.max_combined + ch.max_rx);
 }
 

@@ -18,6 +18,7 @@ struct mg_netif {
 	unsigned int index;
 	uint16_t mtu;
 	uint16_t rx_queues;     /* receive queues in use now; 0: the kernel does not say */
+	uint16_t combined;      /* how many of them are paired with a transmit queue */
 	uint16_t rx_queues_max; /* what `ethtool -L` could set; 0: unknown */
 	uint8_t mac[6];
 	bool up;

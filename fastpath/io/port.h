@@ -82,6 +82,12 @@ int mg_port_open(const struct mg_port_conf *conf, struct mg_port *ret_port, char
 		 size_t errlen);
 void mg_port_close(struct mg_port *port);
 
+/*
+ * Before a worker sleeps after it sent: what the kernel did not take at the last transmit call (it may
+ * be short of memory, and the driver counts the packets as sent) would lie there until the next one.
+ */
+void mg_port_flush(const struct mg_port *port, uint16_t queue);
+
 /* Asks the device; not for the packet loop. */
 bool mg_port_link_up(const struct mg_port *port);
 void mg_port_stats(const struct mg_port *port, struct mg_port_stats *ret_stats);

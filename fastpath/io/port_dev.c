@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,12 +41,30 @@ const struct mg_port_traits *mg_port_traits_of(const char *dpdk_name)
 
 /* ---- checks ---------------------------------------------------------------------------------- */
 
+/* Making the interface is what may be forbidden; it goes away with the descriptor. */
+static int try_tap(const char *interface)
+{
+	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE };
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -1;
+	memcpy(ifr.ifr_name, interface, strlen(interface));
+	if (ioctl(fd, TUNSETIFF, &ifr) == 0)
+		return fd;
+	err = errno;
+	close(fd);
+	errno = err;
+	return -1;
+}
+
 static int check_permission(const struct mg_port_conf *conf, char *err, size_t errlen)
 {
 	int fd;
 
 	if (conf->driver == MG_PORT_TAP)
-		fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+		fd = try_tap(conf->interface);
 	else
 		fd = socket(conf->driver == MG_PORT_AF_XDP ? AF_XDP : AF_PACKET,
 			    SOCK_RAW | SOCK_CLOEXEC, 0);
@@ -79,6 +99,11 @@ static int check_queues(const struct mg_port_conf *conf, const struct mg_netif *
 
 	if (conf->driver != MG_PORT_AF_XDP || have == 0)
 		return 0;
+	if (have > 1 && netif->combined < have)
+		return mg_errtext(err, errlen, -EINVAL, "port %s: interface %s has %u receive queues that "
+				  "are not combined channels, which DPDK's AF_XDP driver does not take; "
+				  "ethtool -L %s rx 1 tx 1 (of a veth first on its peer), or driver: "
+				  "af_packet", conf->name, conf->interface, have, conf->interface);
 	if (*nr_queues == 0)
 		*nr_queues = have;
 	if (*nr_queues > have)
@@ -153,12 +178,12 @@ int mg_port_dev_check(const struct mg_port_conf *conf, struct mg_netif *ret_neti
 	memset(ret_netif, 0, sizeof(*ret_netif));
 	*ret_nr_queues = conf->nr_queues;
 	rc = check_given(conf, err, errlen);
+	if (rc == 0 && conf->driver == MG_PORT_TAP)
+		rc = check_tap(conf, err, errlen);
 	if (rc == 0 && conf->driver <= MG_PORT_TAP)
 		rc = check_permission(conf, err, errlen);
 	if (rc == 0 && conf->driver < MG_PORT_TAP)
 		rc = check_interface(conf, ret_netif, ret_nr_queues, err, errlen);
-	if (rc == 0 && conf->driver == MG_PORT_TAP)
-		rc = check_tap(conf, err, errlen);
 	if (*ret_nr_queues == 0)
 		*ret_nr_queues = 1;
 	return rc;

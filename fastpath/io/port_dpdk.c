@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <rte_dev.h>
 #include <rte_errno.h>
@@ -31,8 +33,8 @@
 #define POOL_SLACK        2048    /* in flight between the rings: bursts, caches, reassembly */
 #define FRAME_OVERHEAD    22      /* Ethernet header, VLAN tag, checksum */
 #define XDP_HEADROOM      256
-#define TRY_BIND_MAX      25      /* a closed XDP socket lets go of its queue a little later */
-#define TRY_BIND_PAUSE_US 20000
+#define TRY_OPEN_MAX      8       /* a closed XDP socket lets go of its queue a little later */
+#define TRY_OPEN_PAUSE_US 40000
 
 #ifndef PACKET_IGNORE_OUTGOING
 #define PACKET_IGNORE_OUTGOING 23
@@ -46,6 +48,7 @@ struct mg_port_undo {
 	bool plugged, configured, started;
 	struct mg_xdp *xdp;
 	bool has_xdp;
+	ino_t rx_ino[MG_PORT_QUEUES_MAX];       /* of rx_fd: to know them again */
 	char dev_name[MG_PORT_DEV_NAME_BYTES];
 	char dev_args[MG_PORT_DEV_ARGS_BYTES];
 	const struct mg_port_traits *traits;
@@ -105,9 +108,10 @@ static int plug_failed(const struct opening *o, int rc)
 	if (rc == -EEXIST)
 		return mg_errtext(o->err, o->errlen, rc, "port %s: the name is in use by another port",
 				  o->port->name);
-	return mg_errtext(o->err, o->errlen, rc, "port %s: the driver refused %s,%s: %s (log level "
-			  "debug shows its own words)", o->port->name, o->undo->dev_name,
-			  o->undo->dev_args, strerror(-rc));
+	/* Its code says nothing: -1, or whatever its own search ended with. */
+	return mg_errtext(o->err, o->errlen, -EIO, "port %s: DPDK refused the device %s,%s: wrong "
+			  "arguments, or its driver is not installed (%s); log level debug shows why",
+			  o->port->name, o->undo->dev_name, o->undo->dev_args, t->library);
 }
 
 static int step_failed(const struct opening *o, int rc, const char *step)
@@ -115,12 +119,18 @@ static int step_failed(const struct opening *o, int rc, const char *step)
 	if (rc == -ENOMEM)
 		return mg_errtext(o->err, o->errlen, rc, "port %s: out of memory at %s; raise the "
 				  "memory setting", o->port->name, step);
-	if (rc == -EBUSY)
-		return mg_errtext(o->err, o->errlen, rc, "port %s: a queue of %s is in use by another "
-				  "process; stop it or use another interface", o->port->name,
-				  o->undo->interface);
-	return mg_errtext(o->err, o->errlen, rc, "port %s: %s failed: %s (log level debug shows the "
-			  "driver's own words)", o->port->name, step, strerror(-rc));
+	return mg_errtext(o->err, o->errlen, rc, "port %s: %s failed: %s (log level debug shows "
+			  "why)", o->port->name, step, strerror(-rc));
+}
+
+/* The driver does not tell why. An XDP socket is refused while another one has the queue. */
+static int rx_setup_failed(const struct opening *o, int rc)
+{
+	if (o->undo->traits->fd_kind != MG_RXFD_XDP)
+		return step_failed(o, rc, "receive queue set-up");
+	return mg_errtext(o->err, o->errlen, -EBUSY, "port %s: cannot bind to the queues of %s; if "
+			  "another process uses it by AF_XDP, stop it (log level debug shows why)",
+			  o->port->name, o->undo->interface);
 }
 
 /* ---- the kernel's side ----------------------------------------------------------------------- */
@@ -273,27 +283,13 @@ static int make_pool(struct opening *o, uint16_t queue)
 	return 0;
 }
 
-static int setup_rx(struct opening *o, uint16_t queue, uint16_t nr_desc)
-{
-	int rc = -1;
-
-	for (int i = 0; i < TRY_BIND_MAX; i++) {
-		rc = rte_eth_rx_queue_setup(o->port->id, queue, nr_desc,
-					    (unsigned int)rte_eth_dev_socket_id(o->port->id), NULL,
-					    o->port->pool[queue]);
-		if (rc >= 0 || o->undo->traits->fd_kind != MG_RXFD_XDP)
-			break;
-		rte_delay_us_sleep(TRY_BIND_PAUSE_US);
-	}
-	return rc;
-}
-
 /* Drivers that open a descriptor per queue do it here; what is new is this queue's. */
 static int setup_queue(struct opening *o, uint16_t queue)
 {
 	uint16_t nr_rx = o->undo->traits->ring_size;
 	uint16_t nr_tx = nr_rx;
 	struct mg_rxfd_mark mark;
+	struct stat st;
 	bool marked;
 	int rc;
 
@@ -302,12 +298,16 @@ static int setup_queue(struct opening *o, uint16_t queue)
 		return rc;
 	(void)rte_eth_dev_adjust_nb_rx_tx_desc(o->port->id, &nr_rx, &nr_tx);
 	marked = mg_rxfd_mark(&mark) == 0;
-	rc = setup_rx(o, queue, nr_rx);
+	rc = rte_eth_rx_queue_setup(o->port->id, queue, nr_rx,
+				    (unsigned int)rte_eth_dev_socket_id(o->port->id), NULL,
+				    o->port->pool[queue]);
 	if (rc < 0)
-		return step_failed(o, rc, "receive queue set-up");
+		return rx_setup_failed(o, rc);
 	o->port->rx_fd[queue] = -1;
 	if (marked)
 		(void)mg_rxfd_since(&mark, o->undo->traits->fd_kind, &o->port->rx_fd[queue], 1);
+	if (o->port->rx_fd[queue] >= 0 && fstat(o->port->rx_fd[queue], &st) == 0)
+		o->undo->rx_ino[queue] = st.st_ino;
 	rc = rte_eth_tx_queue_setup(o->port->id, queue, nr_tx,
 				    (unsigned int)rte_eth_dev_socket_id(o->port->id), NULL);
 	if (rc < 0)
@@ -415,27 +415,26 @@ static uint16_t choose_mtu(const struct mg_port_conf *conf, const struct mg_neti
 	return netif->mtu != 0 ? netif->mtu : RTE_ETHER_MTU;
 }
 
-int mg_port_open(const struct mg_port_conf *conf, struct mg_port *ret_port, char *err,
-		 size_t errlen)
+static int try_open(const struct mg_port_conf *conf, struct mg_port *port, char *err, size_t errlen)
 {
-	struct opening o = { .port = ret_port, .err = err, .errlen = errlen };
+	struct opening o = { .port = port, .err = err, .errlen = errlen };
 	struct mg_netif netif;
 	uint16_t nr_queues;
 	int rc;
 
-	memset(ret_port, 0, sizeof(*ret_port));
+	memset(port, 0, sizeof(*port));
 	rc = mg_port_dev_check(conf, &netif, &nr_queues, err, errlen);
 	if (rc < 0)
 		return rc;
 	o.undo = calloc(1, sizeof(*o.undo));
 	if (o.undo == NULL)
 		return mg_errtext(err, errlen, -ENOMEM, "port %s: out of memory", conf->name);
-	ret_port->undo = o.undo;
-	ret_port->nr_queues = nr_queues;
-	ret_port->mtu = choose_mtu(conf, &netif);
-	(void)snprintf(ret_port->name, sizeof(ret_port->name), "%s", conf->name);
+	port->undo = o.undo;
+	port->nr_queues = nr_queues;
+	port->mtu = choose_mtu(conf, &netif);
+	(void)snprintf(port->name, sizeof(port->name), "%s", conf->name);
 	for (uint16_t q = 0; q < MG_PORT_QUEUES_MAX; q++)
-		ret_port->rx_fd[q] = -1;
+		port->rx_fd[q] = -1;
 	o.undo->conf = *conf;
 	o.undo->netif = netif;
 	o.undo->traits = mg_port_traits_of("");
@@ -444,8 +443,34 @@ int mg_port_open(const struct mg_port_conf *conf, struct mg_port *ret_port, char
 
 	rc = bring_up(&o);
 	if (rc < 0)
-		mg_port_close(ret_port);
+		mg_port_close(port);
 	return rc;
+}
+
+int mg_port_open(const struct mg_port_conf *conf, struct mg_port *ret_port, char *err,
+		 size_t errlen)
+{
+	int rc = try_open(conf, ret_port, err, errlen);
+
+	for (int i = 1; rc == -EBUSY && conf->driver == MG_PORT_AF_XDP && i < TRY_OPEN_MAX; i++) {
+		rte_delay_us_sleep(TRY_OPEN_PAUSE_US);
+		rc = try_open(conf, ret_port, err, errlen);
+	}
+	return rc;
+}
+
+/* 22.11's driver forgets to close its XDP sockets; the queue would stay taken. */
+static void close_forgotten(const struct mg_port *port)
+{
+	const struct mg_port_undo *u = port->undo;
+	struct stat st;
+
+	if (u->traits->fd_kind != MG_RXFD_XDP)
+		return;
+	for (uint16_t q = 0; q < port->nr_queues; q++)
+		if (port->rx_fd[q] >= 0 && fstat(port->rx_fd[q], &st) == 0 &&
+		    st.st_ino == u->rx_ino[q])
+			close(port->rx_fd[q]);
 }
 
 void mg_port_close(struct mg_port *port)
@@ -465,11 +490,20 @@ void mg_port_close(struct mg_port *port)
 		(void)rte_eal_hotplug_remove("vdev", u->dev_name);  /* closes the device, too */
 	else if (u->configured)
 		(void)rte_eth_dev_close(port->id);
+	close_forgotten(port);
 	restore_interface(u);
 	for (uint16_t q = 0; q < port->nr_queues; q++)
 		rte_mempool_free(port->pool[q]);
 	free(u);
 	memset(port, 0, sizeof(*port));
+}
+
+void mg_port_flush(const struct mg_port *port, uint16_t queue)
+{
+	enum mg_rxfd_kind kind = port->undo->traits->fd_kind;
+
+	if ((kind == MG_RXFD_PACKET || kind == MG_RXFD_XDP) && port->rx_fd[queue] >= 0)
+		(void)send(port->rx_fd[queue], NULL, 0, MSG_DONTWAIT);  /* refused again: TCP repeats */
 }
 
 bool mg_port_link_up(const struct mg_port *port)

@@ -181,42 +181,47 @@ static struct bpf_object *open_object(void)
 	return NULL;
 }
 
-/* Without an object or the right to load it the driver tries its own way, and says why it fails. */
-static struct mg_xdp *load_and_attach(unsigned int ifindex, unsigned int nr_queues)
+static int load_and_attach(struct mg_xdp *xdp, unsigned int ifindex, unsigned int nr_queues)
 {
-	struct mg_xdp *xdp = calloc(1, sizeof(*xdp));
-	struct bpf_program *prog;
-	struct bpf_map *map;
+	struct bpf_map *map = bpf_object__find_map_by_name(xdp->obj, "xsks_map");
+	struct bpf_program *prog = bpf_object__find_program_by_name(xdp->obj, "xsk_def_prog");
+	int rc;
 
-	if (xdp == NULL)
-		return NULL;
-	xdp->obj = open_object();
-	if (xdp->obj == NULL)
-		goto free_xdp;
-	map = bpf_object__find_map_by_name(xdp->obj, "xsks_map");
-	prog = bpf_object__find_program_by_name(xdp->obj, "xsk_def_prog");
 	if (map == NULL || prog == NULL)
-		goto close_object;
-	if (bpf_map__max_entries(map) < nr_queues &&
-	    bpf_map__set_max_entries(map, nr_queues) < 0)
-		goto close_object;
-	if (bpf_object__load(xdp->obj) < 0)
-		goto close_object;
+		return -ENOEXEC;
+	if (bpf_map__max_entries(map) < nr_queues) {
+		rc = bpf_map__set_max_entries(map, nr_queues);
+		if (rc < 0)
+			return rc;
+	}
+	rc = bpf_object__load(xdp->obj);
+	if (rc < 0)
+		return rc;
 	xdp->link = bpf_program__attach_xdp(prog, (int)ifindex);
-	if (xdp->link == NULL)
-		goto close_object;
-	return xdp;
+	return xdp->link == NULL ? -errno : 0;
+}
 
-close_object:
-	bpf_object__close(xdp->obj);
-free_xdp:
-	free(xdp);
-	return NULL;
+static int explain(int code, const char *interface, char *err, size_t errlen)
+{
+	switch (code) {
+	case -ENOSPC:
+		return mg_errtext(err, errlen, code, "interface %s: has fewer receive queues than its "
+				  "veth peer has transmit queues, which XDP does not allow; make them "
+				  "equal (ethtool -L)", interface);
+	case -EPERM:
+	case -EACCES:
+		return mg_errtext(err, errlen, code, "interface %s: not permitted to load an XDP "
+				  "program; run as root or with CAP_NET_ADMIN and CAP_BPF", interface);
+	default:
+		return mg_errtext(err, errlen, code, "interface %s: cannot attach an XDP program: %s; "
+				  "use driver: af_packet", interface, strerror(-code));
+	}
 }
 
 int mg_xdp_attach(const char *interface, unsigned int ifindex, unsigned int nr_queues,
 		  struct mg_xdp **ret_xdp, char *err, size_t errlen)
 {
+	struct mg_xdp *xdp;
 	int rc;
 
 	/* Both print to stderr what the driver's error says anyway, from inside the driver, too. */
@@ -224,9 +229,24 @@ int mg_xdp_attach(const char *interface, unsigned int ifindex, unsigned int nr_q
 	(void)libxdp_set_print(NULL);
 	*ret_xdp = NULL;
 	rc = remove_leftover(interface, ifindex, nr_queues, err, errlen);
-	if (rc == 0)
-		*ret_xdp = load_and_attach(ifindex, nr_queues);
-	return rc;
+	if (rc < 0)
+		return rc;
+	xdp = calloc(1, sizeof(*xdp));
+	if (xdp == NULL)
+		return explain(-ENOMEM, interface, err, errlen);
+	xdp->obj = open_object();
+	if (xdp->obj == NULL) {  /* no libxdp files here: the driver has its own way, or says why not */
+		free(xdp);
+		return 0;
+	}
+	rc = load_and_attach(xdp, ifindex, nr_queues);
+	if (rc < 0) {
+		bpf_object__close(xdp->obj);
+		free(xdp);
+		return explain(rc, interface, err, errlen);
+	}
+	*ret_xdp = xdp;
+	return 0;
 }
 
 void mg_xdp_detach(struct mg_xdp *xdp, unsigned int ifindex)
