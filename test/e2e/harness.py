@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the end-to-end tests stand on: a testbed, a daemon in it, processes, and the kernel's TCP as the peer.
+
+A test is a function that takes a Bed and raises on failure; run() prints TAP. The peer's sockets are ordinary
+Python sockets in forked children that have entered the peer's namespace (Bed.peer).
+"""
+import atexit
+import ctypes
+import json
+import os
+import pickle
+import select
+import signal as signals
+import socket
+import subprocess
+import sys
+import time
+import traceback
+
+SRC = os.environ.get("MANGO_SRC") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("MANGO_BUILD") or os.path.join(SRC, "build", "release")
+DUT_ADDR = "10.77.0.1"
+PEER_ADDR = "10.77.0.2"
+CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Failure(Exception):
+    """A test's expectation did not hold."""
+
+
+def expect(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+def wait_for(what, condition, seconds=10.0, step=0.02):
+    """Waits until condition() is true and returns its value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise Failure(f"not within {seconds} s: {what}")
+        time.sleep(step)
+
+
+def tool(name):
+    """Path of a program that the build made."""
+    for folder in ("daemon", "daemon/cli", "libclient/examples", "test/lib", "test/bench", "test/e2e"):
+        path = os.path.join(BUILD, folder, name)
+        if os.path.exists(path):
+            return path
+    raise Failure(f"{name} is not built in {BUILD}")
+
+
+class Process:
+    """A child of ours with its output kept in a file; ended by its pid at the latest when the suite ends."""
+
+    alive = []
+
+    def __init__(self, argv, log, env=None, stdin=None, stdout=None):
+        self.argv, self.log = argv, log
+        out = open(log, "ab")
+        self.popen = subprocess.Popen(argv, stdout=stdout or out, stderr=out, stdin=stdin or subprocess.DEVNULL,
+                                      env=dict(os.environ, **(env or {})))
+        out.close()
+        self.pid = self.popen.pid
+        Process.alive.append(self)
+
+    def poll(self):
+        return self.popen.poll()
+
+    def signal(self, number):
+        self.popen.send_signal(number)
+
+    def wait(self, seconds=15.0):
+        try:
+            return self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"{self.argv} did not end within {seconds} s")
+
+    def stop(self, number=signals.SIGTERM, seconds=15.0):
+        if self.poll() is None:
+            self.signal(number)
+            self.wait(seconds)
+        if self in Process.alive:
+            Process.alive.remove(self)
+        return self.popen.returncode
+
+    def output(self):
+        with open(self.log, errors="replace") as f:
+            return f.read()
+
+
+def _end_all():
+    for p in list(Process.alive):
+        if p.poll() is None:
+            p.popen.kill()
+            p.popen.wait()
+
+
+def netns(name):
+    return ["ip", "netns", "exec", name]
+
+
+class Agent:
+    """test/lib/agent: makes libmango calls as it is told, one line each."""
+
+    def __init__(self, bed, instance=None):
+        self.process = Process(netns(bed.dut) + [tool("mango_agent"), "local:" + (instance or bed.instance)],
+                               bed.path("agent.log"), env=bed.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def send(self, line):
+        self.process.popen.stdin.write((line + "\n").encode())
+        self.process.popen.stdin.flush()
+
+    def reply(self, seconds=20.0):
+        out = self.process.popen.stdout
+        if not select.select([out], [], [], seconds)[0]:
+            raise Failure(f"the agent gave no answer within {seconds} s")
+        line = out.readline().decode().strip()
+        expect(line != "", "the agent ended: " + self.process.output()[-500:])
+        return line
+
+    def call(self, line, seconds=20.0):
+        self.send(line)
+        return self.reply(seconds)
+
+    def ok(self, line, seconds=20.0):
+        """The words after "ok" of the answer."""
+        answer = self.call(line, seconds)
+        expect(answer.startswith("ok"), f"{line!r} gave {answer!r}")
+        return answer.split()[1:]
+
+    def error(self, line, name, seconds=20.0):
+        answer = self.call(line, seconds)
+        expect(answer == "err " + name, f"{line!r} gave {answer!r}, wanted err {name}")
+
+    def stop(self, number=signals.SIGTERM):
+        self.process.popen.stdin.close()
+        self.process.stop(number)
+        self.process.popen.stdout.close()
+
+
+class Bed:
+    """A testbed of its own with a daemon on one side and the kernel on the other."""
+
+    def __init__(self, driver, config=None, mtu=1500):
+        self.driver, self.mtu = driver, mtu
+        self.prefix = f"mge{os.getpid()}"
+        self.instance = self.prefix
+        self.dir = f"/tmp/mango-e2e-{os.getpid()}"
+        self.config = config or {}
+        self.dut = self.prefix + ("-peer" if driver == "tap" else "-dut")
+        self.peer_ns = self.prefix + "-peer"
+        self.env = {"MANGO_RUNTIME_DIR": self.path("run")}
+        self.daemon = None
+        os.makedirs(self.dir, exist_ok=True)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def testbed(self, *words, check=True):
+        return subprocess.run([os.path.join(SRC, "scripts/testbed"), *words], check=check,
+                              env=dict(os.environ, MANGO_TESTBED=self.prefix), stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+
+    def up(self):
+        words = ["up", "--mtu", str(self.mtu)] + (["--tap"] if self.driver == "tap" else [])
+        self.testbed(*words)
+        atexit.register(self.down)
+        return self
+
+    def down(self):
+        if self.daemon:
+            self.daemon.stop(signals.SIGKILL)
+            self.daemon = None
+        _end_all()
+        self.testbed("down", check=False)
+        subprocess.run(["rm", "-rf", self.dir], check=False)
+
+    def default_config(self):
+        interface = "mg1" if self.driver == "tap" else "mg0"
+        return {
+            "instance": self.instance,
+            "runtime_dir": self.path("run"),
+            "ports": [{"name": "p0", "interface": interface, "driver": self.driver, "mtu": self.mtu,
+                       "addresses": [DUT_ADDR + "/24"]}],
+            "ipc": {"grpc": {"listen": ["unix:" + self.path("run") + "/grpc.sock", "localhost:32847"]}},
+        }
+
+    def write_config(self, changes=None, name="mangod.yaml"):
+        config = merge(merge(self.default_config(), self.config), changes or {})
+        with open(self.path(name), "w") as f:
+            f.write(json.dumps(config, indent=1) + "\n")  # JSON is YAML
+        return self.path(name)
+
+    def start(self, changes=None, ready=True):
+        """Starts mangod and waits until it serves."""
+        argv = netns(self.dut) + [tool("mangod"), "-c", self.write_config(changes)]
+        self.daemon = Process(argv, self.path("mangod.log"), env=self.env)
+        if ready:
+            wait_for("mangod serves", lambda: self.daemon.poll() is not None or self.ctl("health").returncode == 0, 20)
+            expect(self.daemon.poll() is None, "mangod ended: " + self.daemon.output()[-2000:])
+            if self.driver == "tap":
+                self.testbed("tap-config")
+        return self.daemon
+
+    def stop(self, number=signals.SIGTERM):
+        code = self.daemon.stop(number)
+        self.daemon = None
+        return code
+
+    def ctl(self, *words, address=None):
+        argv = [tool("mangoctl"), "--address", address or "local:" + self.instance, *words]
+        return subprocess.run(netns(self.dut) + argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              env=dict(os.environ, **self.env), timeout=30)
+
+    def ctl_json(self, *words):
+        done = self.ctl(*words, "--json")
+        expect(done.returncode == 0, f"mangoctl {words}: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def stat(self, name):
+        """The value of one counter."""
+        stats = self.ctl_json("stats")
+        rows = stats.get("stats", stats) if isinstance(stats, dict) else stats
+        if isinstance(rows, dict):
+            return rows[name]
+        return {r["name"]: r["value"] for r in rows}[name]
+
+    def app(self, name, *words):
+        """Starts one of the example programs on libmango."""
+        argv = netns(self.dut) + [tool(name), "--address", "local:" + self.instance, *words]
+        return Process(argv, self.path(name + ".log"), env=self.env)
+
+    def agent(self):
+        return Agent(self)
+
+    def peer(self, function, *args, seconds=60):
+        """Calls function(*args) in a child inside the peer's namespace; returns its value or raises its failure."""
+        return Peer(self, function, *args).result(seconds)
+
+    def peer_start(self, function, *args):
+        return Peer(self, function, *args)
+
+    def connections(self):
+        return self.ctl_json("connections")["connections"]
+
+
+class Peer:
+    """A function that runs in the peer's namespace."""
+
+    def __init__(self, bed, function, *args):
+        self.read_fd, write_fd = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self.read_fd)
+            self._child(bed, write_fd, function, args)
+        os.close(write_fd)
+
+    @staticmethod
+    def _child(bed, write_fd, function, args):
+        try:
+            ns = os.open("/run/netns/" + bed.peer_ns, os.O_RDONLY)
+            if _libc.setns(ns, CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+            value = (True, function(*args))
+        except BaseException as e:  # everything is the parent's to report
+            value = (False, "".join(traceback.format_exception_only(type(e), e)).strip() + " at " +
+                     " < ".join(f"{f.name}:{f.lineno}" for f in traceback.extract_tb(e.__traceback__)[::-1]))
+        with os.fdopen(write_fd, "wb") as out:
+            pickle.dump(value, out)
+        os._exit(0)
+
+    def result(self, seconds=60):
+        data = b""
+        deadline = time.monotonic() + seconds
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.read_fd], [], [], left)[0]:
+                os.kill(self.pid, signals.SIGKILL)
+                os.waitpid(self.pid, 0)
+                raise Failure(f"the peer did not finish within {seconds} s")
+            piece = os.read(self.read_fd, 1 << 16)
+            if piece == b"":
+                break
+            data += piece
+        os.close(self.read_fd)
+        os.waitpid(self.pid, 0)
+        expect(data != b"", "the peer's child died")
+        ok, value = pickle.loads(data)
+        if not ok:
+            raise Failure("peer: " + value)
+        return value
+
+
+def merge(base, changes):
+    """base with changes laid over it; dicts are merged, everything else replaced."""
+    if not isinstance(base, dict) or not isinstance(changes, dict):
+        return changes
+    return {k: merge(base[k], changes[k]) if k in base and k in changes else changes.get(k, base.get(k))
+            for k in {**base, **changes}}
+
+
+def tcp(address=None, port=None, timeout=20):
+    """A kernel socket, connected when an address is given."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    s.settimeout(timeout)
+    if address:
+        s.connect((address, port))
+    return s
+
+
+def recv_all(s, n):
+    data = bytearray()
+    while len(data) < n:
+        piece = s.recv(min(1 << 20, n - len(data)))
+        if piece == b"":
+            raise Failure(f"the stream ended after {len(data)} of {n} bytes")
+        data += piece
+    return bytes(data)
+
+
+def run(tests, argv=None):
+    """Runs (name, function) pairs and prints TAP. A word on the command line picks the tests whose name has it."""
+    words = [w for w in (argv if argv is not None else sys.argv[1:]) if not w.startswith("-")]
+    picked = [t for t in tests if not words or any(w in t[0] for w in words)]
+    failed = 0
+    print(f"1..{len(picked)}", flush=True)
+    for i, (name, function) in enumerate(picked, 1):
+        start = time.monotonic()
+        try:
+            function()
+            print(f"ok {i} - {name} # {time.monotonic() - start:.1f} s", flush=True)
+        except Exception as e:  # a test that breaks has failed
+            failed += 1
+            print(f"not ok {i} - {name}")
+            text = str(e) if isinstance(e, Failure) else traceback.format_exc()
+            print("\n".join("# " + line for line in text.splitlines()), flush=True)
+    return 1 if failed else 0
+
+
+def need_root():
+    if os.geteuid() != 0:
+        print("network namespaces need root")
+        sys.exit(77)

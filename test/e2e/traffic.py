@@ -1,0 +1,492 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""mangod against the kernel's TCP over one driver: traffic.py af_packet|af_xdp|tap [WORD...]"""
+import hashlib
+import os
+import random
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
+from harness import DUT_ADDR, PEER_ADDR, expect, recv_all, tcp, wait_for  # noqa: E402
+
+PORT = 7
+MIB = 1 << 20
+BULK_BYTES = int(os.environ.get("MANGO_E2E_BULK_MIB", "64")) * MIB
+
+bed = None
+server = None
+
+
+def stream(seed, n):
+    """n bytes that only this seed makes."""
+    return random.Random(seed).randbytes(n)
+
+
+def linger_reset(s):
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+
+
+def start_echo(*words):
+    global server
+    stop_server()
+    server = bed.app("echo_server", "--port", str(PORT), *words)
+    wait_for("the echo server listens", lambda: any(x["port"] == PORT for x in bed.ctl_json("listeners")["listeners"]))
+
+
+def stop_server():
+    global server
+    if server:
+        server.stop()
+        server = None
+        wait_for("its listener is gone", lambda: bed.ctl_json("listeners")["listeners"] == [])
+
+
+def settled():
+    wait_for("all connections are gone", lambda: bed.connections() == [], 5)
+
+
+# ---- the peer's side: these run in its namespace -------------------------------------------------
+
+
+def echo_once(port, n, seed):
+    data = stream(seed, n)
+    with tcp(DUT_ADDR, port) as s:
+        s.sendall(data)
+        return recv_all(s, n) == data
+
+
+def echo_sizes():
+    with tcp(DUT_ADDR, PORT) as s:
+        for n in (1, 2, 536, 1447, 1448, 1449, 4096, 65535, 65536, 65537, 200000):
+            data = stream(n, n)
+            sent = 0
+            got = b""
+            s.setblocking(False)
+            while len(got) < n:
+                r, w, _ = select.select([s], [s] if sent < n else [], [], 20)
+                expect(r or w, f"stuck at {len(got)} of {n}")
+                if w:
+                    sent += s.send(data[sent:sent + 65536])
+                if r:
+                    got += s.recv(65536)
+            expect(got == data, f"{n} bytes came back wrong")
+    return True
+
+
+def push(port, n, seed):
+    """Sends n bytes, half-closes, and reads the digest that the other end made."""
+    data = stream(seed, n)
+    with tcp(DUT_ADDR, port) as s:
+        s.sendall(data)
+        s.shutdown(socket.SHUT_WR)
+        digest = b""
+        while True:
+            piece = s.recv(4096)
+            if piece == b"":
+                break
+            digest += piece
+    return digest.decode().strip() == hashlib.sha256(data).hexdigest()
+
+
+def many_at_once(n):
+    """n connections open together, each echoes twice."""
+    conns = []
+    poller = select.epoll()
+    for i in range(n):
+        s = tcp(DUT_ADDR, PORT)
+        conns.append(s)
+    for turn in range(2):
+        for i, s in enumerate(conns):
+            s.sendall(struct.pack("!II", turn, i) * 16)
+        for i, s in enumerate(conns):
+            expect(recv_all(s, 128) == struct.pack("!II", turn, i) * 16, f"connection {i} got another's bytes")
+    poller.close()
+    for s in conns:
+        s.close()
+    return True
+
+
+def many_short(n, at_once):
+    """n connections, each one request and answer; at_once of them in flight."""
+    ep = select.epoll()
+    live = {}
+    started = finished = 0
+    while finished < n:
+        while started < n and len(live) < at_once:
+            s = socket.socket()
+            s.setblocking(False)
+            if s.connect_ex((DUT_ADDR, PORT)) not in (0, 115):
+                raise OSError("connect")
+            live[s.fileno()] = (s, started)
+            ep.register(s.fileno(), select.EPOLLOUT)
+            started += 1
+        events = ep.poll(20)
+        expect(events, f"stuck after {finished} connections")
+        for fd, ev in events:
+            s, i = live[fd]
+            expect(not ev & (select.EPOLLERR | select.EPOLLHUP), f"connection {i}: {s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)}")
+            if ev & select.EPOLLOUT:
+                s.send(struct.pack("!Q", i))
+                ep.modify(fd, select.EPOLLIN)
+            elif ev & select.EPOLLIN:
+                expect(s.recv(64) == struct.pack("!Q", i), f"connection {i} got a wrong answer")
+                ep.unregister(fd)
+                s.close()
+                del live[fd]
+                finished += 1
+    return True
+
+
+def serve_once(port, handler, ready_fd):
+    with socket.socket() as ls:
+        ls.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        ls.bind((PEER_ADDR, port))
+        ls.listen(8)
+        ls.settimeout(30)
+        os.write(ready_fd, b"r")
+        s, _ = ls.accept()
+        s.settimeout(30)
+        with s:
+            return handler(s)
+
+
+def peer_server(port, handler):
+    """Starts a kernel server for one connection; returns when it listens."""
+    r, w = os.pipe()
+    peer = bed.peer_start(serve_once, port, handler, w)
+    os.close(w)
+    expect(select.select([r], [], [], 10)[0] and os.read(r, 1) == b"r", "the peer's server did not start")
+    os.close(r)
+    return peer
+
+
+# ---- tests -----------------------------------------------------------------------------------------
+
+
+def test_ping():
+    done = bed.peer(lambda: os.system(f"ping -c 3 -i 0.2 -W 2 {DUT_ADDR} >/dev/null 2>&1"))
+    expect(done == 0, "no answer to ping")
+
+
+def test_echo():
+    start_echo()
+    expect(bed.peer(echo_sizes), "echo")
+    settled()
+
+
+def test_bulk_from_peer():
+    start_echo("--digest")
+    expect(bed.peer(push, PORT, BULK_BYTES, 1), "the digest of what arrived is wrong")
+    settled()
+
+
+def test_bulk_to_peer():
+    def take(s):
+        h, n = hashlib.sha256(), 0
+        while True:
+            piece = s.recv(1 << 20)
+            if piece == b"":
+                return n, h.hexdigest()
+            h.update(piece)
+            n += len(piece)
+
+    path = bed.path("bulk.bin")
+    data = stream(2, BULK_BYTES)
+    with open(path, "wb") as f:
+        f.write(data)
+    peer = peer_server(9001, take)
+    sender = bed.app("file_transfer", "--send", path, "--to", PEER_ADDR, "--port", "9001")
+    n, digest = peer.result(120)
+    code = sender.stop(signal.SIGTERM) if sender.poll() is None and not wait_end(sender) else sender.wait(20)
+    expect(n == BULK_BYTES and digest == hashlib.sha256(data).hexdigest(), f"{n} bytes came, or wrong ones")
+    expect(code == 0, "the sender failed: " + sender.output()[-300:])
+    settled()
+
+
+def wait_end(process):
+    wait_for("the program ends", lambda: process.poll() is not None, 20)
+    return True
+
+
+def test_bulk_both_ways():
+    start_echo()
+    expect(bed.peer(both_ways, BULK_BYTES // 4, seconds=120), "echoed bulk")
+    settled()
+
+
+def both_ways(n):
+    sent, got = 0, 0
+    out, back = hashlib.sha256(), hashlib.sha256()
+    block = stream(3, MIB)
+    with tcp(DUT_ADDR, PORT) as s:
+        s.setblocking(False)
+        while got < n:
+            r, w, _ = select.select([s], [s] if sent < n else [], [], 20)
+            expect(r or w, f"stuck: sent {sent}, got {got}")
+            if w:
+                k = s.send(block[sent % MIB:][:n - sent])
+                out.update(block[sent % MIB:][:k])
+                sent += k
+            if r:
+                piece = s.recv(1 << 20)
+                expect(piece != b"", "closed early")
+                back.update(piece)
+                got += len(piece)
+    return out.digest() == back.digest()
+
+
+def test_thousand():
+    start_echo()
+    expect(bed.peer(many_at_once, 1000), "1,000 connections")
+    settled()
+
+
+def test_short():
+    start_echo()
+    expect(bed.peer(many_short, 20000, 64, seconds=120), "20,000 short connections")
+    settled()
+    expect(bed.daemon.poll() is None, "mangod lives")
+
+
+def test_half_close_by_peer():
+    """The peer's FIN is end of stream; what is sent afterwards still arrives."""
+    def half():
+        with tcp(DUT_ADDR, 9100) as s:
+            s.sendall(b"question")
+            s.shutdown(socket.SHUT_WR)
+            answer = b""
+            while True:
+                piece = s.recv(4096)
+                if piece == b"":
+                    return answer
+                answer += piece
+
+    agent = bed.agent()
+    agent.ok("listen l 9100 8")
+    peer = bed.peer_start(half)
+    agent.ok("accept l a")
+    expect(agent.ok("recv a 8") == [b"question".hex()], "the question")
+    expect(agent.ok("recv a 8") == ["eof"], "end of stream")
+    agent.ok("send a " + b"answer after your end".hex())
+    agent.ok("close a")
+    expect(peer.result() == b"answer after your end", "the answer")
+    agent.stop()
+    settled()
+
+
+def test_half_close_by_us():
+    def late(s):
+        data = b""
+        while True:
+            piece = s.recv(4096)
+            if piece == b"":
+                break
+            data += piece
+        s.sendall(data[::-1])
+        return True
+
+    peer = peer_server(9101, late)
+    agent = bed.agent()
+    agent.ok(f"connect c {PEER_ADDR} 9101")
+    agent.ok("send c " + b"abcdef".hex())
+    agent.ok("shutdown c wr")
+    expect(agent.ok("recv c 6") == [b"fedcba".hex()], "the answer after our end")
+    expect(agent.ok("recv c 1") == ["eof"], "end of stream")
+    agent.error("send c 00", "EPIPE")
+    agent.ok("close c")
+    peer.result()
+    agent.stop()
+    settled()
+
+
+def test_reset_by_peer():
+    def reset():
+        s = tcp(DUT_ADDR, 9102)
+        s.sendall(b"x")
+        time.sleep(0.2)
+        linger_reset(s)
+
+    agent = bed.agent()
+    agent.ok("listen l 9102 8")
+    peer = bed.peer_start(reset)
+    agent.ok("accept l a")
+    agent.ok("recv a 1")
+    agent.error("recv a 1", "ECONNRESET")
+    agent.ok("close a")
+    peer.result()
+    agent.stop()
+    settled()
+
+
+def test_reset_by_us():
+    def expect_reset():
+        with tcp(DUT_ADDR, 9103) as s:
+            s.sendall(b"x")
+            try:
+                return s.recv(1)
+            except ConnectionResetError:
+                return "reset"
+
+    agent = bed.agent()
+    agent.ok("listen l 9103 8")
+    peer = bed.peer_start(expect_reset)
+    agent.ok("accept l a")
+    agent.ok("recv a 1")
+    agent.ok("abort a")
+    expect(peer.result() == "reset", "the peer saw no reset")
+    agent.stop()
+    settled()
+
+
+def test_close_with_unread_data():
+    """RFC 9293 3.6.1: closing with data unread resets."""
+    def expect_reset():
+        with tcp(DUT_ADDR, 9104) as s:
+            s.sendall(b"never read")
+            try:
+                return s.recv(1)
+            except ConnectionResetError:
+                return "reset"
+
+    agent = bed.agent()
+    agent.ok("listen l 9104 8")
+    peer = bed.peer_start(expect_reset)
+    agent.ok("accept l a")
+    time.sleep(0.3)
+    agent.ok("close a")
+    expect(peer.result() == "reset", "the peer saw no reset")
+    agent.stop()
+    settled()
+
+
+def test_refused_here():
+    def refused():
+        try:
+            tcp(DUT_ADDR, 9999)
+        except ConnectionRefusedError:
+            return True
+
+    expect(bed.peer(refused), "a port without listener must refuse")
+
+
+def test_refused_there():
+    agent = bed.agent()
+    agent.error(f"connect c {PEER_ADDR} 9998", "ECONNREFUSED")
+    agent.stop()
+    settled()
+
+
+def test_nobody_there():
+    """No such neighbour: the connect fails, it does not hang."""
+    agent = bed.agent()
+    start = time.monotonic()
+    answer = agent.call("connect c 10.77.0.99 80", 60)
+    expect(answer in ("err EHOSTUNREACH", "err ETIMEDOUT"), answer)
+    expect(time.monotonic() - start < 30, "that took long")
+    agent.stop()
+    settled()
+
+
+def test_peer_vanishes():
+    """Unacknowledged data and a silent peer: the connection ends with ETIMEDOUT after its user timeout."""
+    agent = bed.agent()
+    agent.ok("listen l 9105 8")
+
+    def vanish():
+        s = tcp(DUT_ADDR, 9105)
+        s.sendall(b"x")
+        time.sleep(0.3)
+        os.system("ip link set mg1 down" if bed.driver != "tap" else
+                  "nft add table netdev gone && nft add chain netdev gone out '{ type filter hook egress device mg1 priority 0 ; policy drop ; }'")
+        s.detach()
+        return True
+
+    peer = bed.peer_start(vanish)
+    agent.ok("accept l a")
+    agent.ok("recv a 1")
+    agent.ok("setopt a user_timeout_ms 2000")
+    peer.result()
+    agent.ok("send a " + (b"y" * 1000).hex())
+    start = time.monotonic()
+    agent.error("recv a 1", "ETIMEDOUT", 30)
+    expect(time.monotonic() - start < 15, "that took long")
+    agent.ok("close a")
+    agent.stop()
+    bed.peer(lambda: os.system("ip link set mg1 up" if bed.driver != "tap" else "nft delete table netdev gone"))
+    settled()
+    start_echo()
+    wait_for("the link works again", lambda: bed.peer(echo_once, PORT, 100, 5), 20)
+
+
+def test_app_killed():
+    """kill -9 of a server: its peers get RST, its port is free again, within a second."""
+    start_echo()
+
+    def hold():
+        with tcp(DUT_ADDR, PORT) as s:
+            s.sendall(b"hello")
+            recv_all(s, 5)
+            os.kill(server.pid, signal.SIGKILL)
+            start = time.monotonic()
+            try:
+                s.recv(1)
+            except ConnectionResetError:
+                return time.monotonic() - start
+
+    # `ip netns exec` runs the program in its place, so the pid is the server's own.
+    took = bed.peer(hold)
+    expect(took is not None and took < 1.0, f"no reset within a second ({took})")
+    server.wait()
+    wait_for("the session is gone", lambda: bed.ctl_json("listeners")["listeners"] == [], 1.0)
+    start_echo()
+    expect(bed.peer(echo_once, PORT, 1000, 6), "a new server on the same port")
+    settled()
+
+
+def test_daemon_killed():
+    """kill -9 of mangod: applications learn it at once; a new daemon takes its place."""
+    agent = bed.agent()
+    agent.ok("listen l 9106 8")
+    agent.send("accept l a")
+    time.sleep(0.3)
+    bed.daemon.signal(signal.SIGKILL)
+    bed.daemon.wait()
+    answer = agent.reply(5)
+    expect(answer in ("err ECONNRESET", "err ENOTCONN"), f"a blocked accept gave {answer}")
+    answer = agent.call(f"connect c {PEER_ADDR} 9", 5)
+    expect(answer in ("err ENOTCONN", "err ECONNRESET"), f"a new socket gave {answer}")
+    agent.stop()
+    stop_server_after_death()
+    bed.start()
+    start_echo()
+    expect(bed.peer(echo_once, PORT, 1000, 7), "the new daemon serves")
+
+
+def stop_server_after_death():
+    global server
+    if server:
+        server.stop(signal.SIGKILL)
+        server = None
+
+
+def main():
+    global bed
+    harness.need_root()
+    driver = sys.argv[1]
+    bed = harness.Bed(driver).up()
+    bed.start()
+    names = ["ping", "echo", "bulk_from_peer", "bulk_to_peer", "bulk_both_ways", "thousand", "short", "half_close_by_peer",
+             "half_close_by_us", "reset_by_peer", "reset_by_us", "close_with_unread_data", "refused_here", "refused_there",
+             "nobody_there", "peer_vanishes", "app_killed", "daemon_killed"]
+    return harness.run([(f"{driver}: {n.replace('_', ' ')}", globals()["test_" + n]) for n in names], sys.argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * agent.c - makes libmango calls as it is told, for tests that watch the other end.
+ *
+ * Idea:    one command a line on standard input, one line of answer on standard output: "ok [WORDS]" or
+ *          "err ERRNO-NAME". Bytes are hexadecimal. Sockets have names.
+ * Use:     mango_agent ADDRESS
+ *            listen L PORT BACKLOG      accept L S            connect S ADDR PORT
+ *            send S HEX                 sendn S COUNT         recv S COUNT (all of them, or "eof")
+ *            recvn S COUNT (checks the pattern of sendn)      shutdown S rd|wr|rdwr
+ *            close S                    abort S               setopt S NAME VALUE
+ *            getopt S NAME              names S               sleep MS
+ * Threads: one; calls block.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <libmango.h>
+
+#define SOCKETS_MAX 1024
+#define WORDS_MAX 4
+#define LINE_MAX_BYTES (1 << 20)
+#define BLOCK_BYTES 65536
+
+struct named {
+	char name[16];
+	mango_socket_h sock;
+};
+
+struct agent {
+	mango_ipc_h ipc;
+	mango_tcp_h tcp;
+	struct named sockets[SOCKETS_MAX];
+	char line[LINE_MAX_BYTES];
+	uint8_t bytes[LINE_MAX_BYTES / 2];
+};
+
+static int answer(mango_status_e status)
+{
+	const char *name = strerrorname_np(-(int)status);
+
+	if (status == MANGO_STATUS_OK)
+		printf("ok\n");
+	else
+		printf("err %s\n", name != NULL ? name : "?");
+	return 0;
+}
+
+static struct named *find(struct agent *a, const char *name)
+{
+	for (uint32_t i = 0; i < SOCKETS_MAX; i++)
+		if (a->sockets[i].sock != NULL && strcmp(a->sockets[i].name, name) == 0)
+			return &a->sockets[i];
+	return NULL;
+}
+
+static mango_socket_h sock_of(struct agent *a, const char *name)
+{
+	struct named *n = find(a, name);
+
+	return n != NULL ? n->sock : NULL;
+}
+
+static void remember(struct agent *a, const char *name, mango_socket_h sock)
+{
+	struct named *n = find(a, name);
+
+	for (uint32_t i = 0; n == NULL && i < SOCKETS_MAX; i++)
+		if (a->sockets[i].sock == NULL)
+			n = &a->sockets[i];
+	if (n == NULL)
+		return; /* the next use of the name says EBADF */
+	(void)snprintf(n->name, sizeof(n->name), "%s", name);
+	n->sock = sock;
+}
+
+static void forget(struct agent *a, const char *name)
+{
+	struct named *n = find(a, name);
+
+	if (n == NULL)
+		return;
+	(void)mango_socket_destroy(n->sock);
+	n->sock = NULL;
+}
+
+static struct sockaddr_in address(const char *addr, const char *port)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
+
+	(void)inet_pton(AF_INET, addr, &sin.sin_addr); /* wrong: 0.0.0.0 */
+	return sin;
+}
+
+static mango_status_e new_socket(struct agent *a, mango_socket_h *ret_sock)
+{
+	mango_status_e st = mango_socket_create(a->tcp, ret_sock);
+
+	return st == MANGO_STATUS_OK ? mango_socket_open(*ret_sock, NULL) : st;
+}
+
+static int do_listen(struct agent *a, char **w)
+{
+	struct sockaddr_in sin = address("0.0.0.0", w[2]);
+	mango_socket_h sock;
+	mango_status_e st = new_socket(a, &sock);
+
+	if (st == MANGO_STATUS_OK)
+		st = mango_socket_bind(sock, (struct sockaddr *)&sin, sizeof(sin));
+	if (st == MANGO_STATUS_OK)
+		st = mango_socket_listen(sock, atoi(w[3]));
+	if (st == MANGO_STATUS_OK)
+		remember(a, w[1], sock);
+	return answer(st);
+}
+
+static int do_accept(struct agent *a, char **w)
+{
+	mango_socket_h sock;
+	mango_status_e st = mango_socket_accept(sock_of(a, w[1]), NULL, NULL, &sock);
+
+	if (st == MANGO_STATUS_OK)
+		remember(a, w[2], sock);
+	return answer(st);
+}
+
+static int do_connect(struct agent *a, char **w)
+{
+	struct sockaddr_in sin = address(w[2], w[3]);
+	mango_socket_h sock;
+	mango_status_e st = new_socket(a, &sock);
+
+	if (st == MANGO_STATUS_OK)
+		st = mango_socket_connect(sock, (struct sockaddr *)&sin, sizeof(sin));
+	if (st == MANGO_STATUS_OK)
+		remember(a, w[1], sock);
+	return answer(st);
+}
+
+static mango_status_e send_all(mango_socket_h sock, const uint8_t *buf, size_t len)
+{
+	mango_status_e st = MANGO_STATUS_OK;
+	size_t n;
+
+	for (; st == MANGO_STATUS_OK && len > 0; buf += n, len -= n)
+		st = mango_socket_send(sock, buf, len, &n);
+	return st;
+}
+
+static int do_send(struct agent *a, char **w)
+{
+	size_t len = strlen(w[2]) / 2;
+	unsigned byte;
+
+	for (size_t i = 0; i < len; i++) {
+		if (sscanf(w[2] + 2 * i, "%2x", &byte) != 1)
+			return answer((mango_status_e)-EINVAL);
+		a->bytes[i] = (uint8_t)byte;
+	}
+	return answer(send_all(sock_of(a, w[1]), a->bytes, len));
+}
+
+static uint8_t pattern(uint64_t pos)
+{
+	return (uint8_t)((pos * 0x9e3779b97f4a7c15ull) >> 56);
+}
+
+static int do_sendn(struct agent *a, char **w)
+{
+	uint64_t left = strtoull(w[2], NULL, 10), pos = 0;
+	mango_status_e st = MANGO_STATUS_OK;
+
+	while (st == MANGO_STATUS_OK && left > 0) {
+		size_t n = left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES;
+
+		for (size_t i = 0; i < n; i++)
+			a->bytes[i] = pattern(pos + i);
+		st = send_all(sock_of(a, w[1]), a->bytes, n);
+		pos += n;
+		left -= n;
+	}
+	return answer(st);
+}
+
+static int do_recv(struct agent *a, char **w)
+{
+	size_t want = strtoull(w[2], NULL, 10), got = 0, n = 1;
+	mango_status_e st = MANGO_STATUS_OK;
+
+	while (st == MANGO_STATUS_OK && n > 0 && got < want && got < BLOCK_BYTES) {
+		st = mango_socket_recv(sock_of(a, w[1]), a->bytes + got, want - got, &n);
+		got += st == MANGO_STATUS_OK ? n : 0;
+	}
+	if (st != MANGO_STATUS_OK)
+		return answer(st);
+	printf("ok ");
+	for (size_t i = 0; i < got; i++)
+		printf("%02x", a->bytes[i]);
+	printf(got == 0 ? "eof\n" : "\n");
+	return 0;
+}
+
+static int do_recvn(struct agent *a, char **w)
+{
+	uint64_t left = strtoull(w[2], NULL, 10), pos = 0;
+	mango_status_e st = MANGO_STATUS_OK;
+	size_t n;
+
+	while (left > 0) {
+		st = mango_socket_recv(sock_of(a, w[1]), a->bytes, left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES, &n);
+		if (st != MANGO_STATUS_OK)
+			return answer(st);
+		if (n == 0)
+			break;
+		for (size_t i = 0; i < n; i++)
+			if (a->bytes[i] != pattern(pos + i))
+				return answer((mango_status_e)-EBADMSG);
+		pos += n;
+		left -= n;
+	}
+	printf("ok %llu\n", (unsigned long long)pos);
+	return 0;
+}
+
+static int do_shutdown(struct agent *a, char **w)
+{
+	int how = strcmp(w[2], "rd") == 0 ? SHUT_RD : strcmp(w[2], "wr") == 0 ? SHUT_WR : SHUT_RDWR;
+
+	return answer(mango_socket_shutdown(sock_of(a, w[1]), how));
+}
+
+static int do_close(struct agent *a, char **w)
+{
+	mango_status_e st = mango_socket_close(sock_of(a, w[1]));
+
+	forget(a, w[1]);
+	return answer(st);
+}
+
+static int do_abort(struct agent *a, char **w)
+{
+	mango_status_e st = mango_socket_abort(sock_of(a, w[1]));
+
+	forget(a, w[1]);
+	return answer(st);
+}
+
+static const struct option_name {
+	const char *name;
+	int level, option;
+} option_names[] = {
+	{ "nodelay", IPPROTO_TCP, TCP_NODELAY },
+	{ "cork", IPPROTO_TCP, TCP_CORK },
+	{ "user_timeout_ms", IPPROTO_TCP, TCP_USER_TIMEOUT },
+	{ "keepidle_s", IPPROTO_TCP, TCP_KEEPIDLE },
+	{ "keepintvl_s", IPPROTO_TCP, TCP_KEEPINTVL },
+	{ "keepcnt", IPPROTO_TCP, TCP_KEEPCNT },
+	{ "maxseg", IPPROTO_TCP, TCP_MAXSEG },
+	{ "keepalive", SOL_SOCKET, SO_KEEPALIVE },
+	{ "error", SOL_SOCKET, SO_ERROR },
+	{ "rcvbuf", SOL_SOCKET, SO_RCVBUF },
+	{ "sndbuf", SOL_SOCKET, SO_SNDBUF },
+	{ "ttl", IPPROTO_IP, IP_TTL },
+	{ "tos", IPPROTO_IP, IP_TOS },
+};
+
+static const struct option_name *find_option(const char *name)
+{
+	for (uint32_t i = 0; i < sizeof(option_names) / sizeof(option_names[0]); i++)
+		if (strcmp(option_names[i].name, name) == 0)
+			return &option_names[i];
+	return NULL;
+}
+
+static int do_setopt(struct agent *a, char **w)
+{
+	const struct option_name *o = find_option(w[2]);
+	int value = atoi(w[3]);
+
+	if (o == NULL)
+		return answer((mango_status_e)-ENOPROTOOPT);
+	return answer(mango_socket_set_option(sock_of(a, w[1]), o->level, o->option, &value, sizeof(value)));
+}
+
+static int do_getopt(struct agent *a, char **w)
+{
+	const struct option_name *o = find_option(w[2]);
+	int value = 0;
+	socklen_t len = sizeof(value);
+	mango_status_e st;
+
+	if (o == NULL)
+		return answer((mango_status_e)-ENOPROTOOPT);
+	st = mango_socket_get_option(sock_of(a, w[1]), o->level, o->option, &value, &len);
+	if (st != MANGO_STATUS_OK)
+		return answer(st);
+	printf("ok %d\n", value);
+	return 0;
+}
+
+static int do_names(struct agent *a, char **w)
+{
+	struct sockaddr_in local, remote;
+	socklen_t llen = sizeof(local), rlen = sizeof(remote);
+	char ltext[INET_ADDRSTRLEN], rtext[INET_ADDRSTRLEN];
+	mango_status_e st = mango_socket_getsockname(sock_of(a, w[1]), (struct sockaddr *)&local, &llen);
+
+	if (st == MANGO_STATUS_OK)
+		st = mango_socket_getpeername(sock_of(a, w[1]), (struct sockaddr *)&remote, &rlen);
+	if (st != MANGO_STATUS_OK)
+		return answer(st);
+	printf("ok %s %u %s %u\n", inet_ntop(AF_INET, &local.sin_addr, ltext, sizeof(ltext)), ntohs(local.sin_port),
+	       inet_ntop(AF_INET, &remote.sin_addr, rtext, sizeof(rtext)), ntohs(remote.sin_port));
+	return 0;
+}
+
+static int do_sleep(struct agent *a, char **w)
+{
+	long ms = atol(w[1]);
+	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+
+	(void)a;
+	(void)nanosleep(&ts, NULL); /* shorter is fine */
+	return answer(MANGO_STATUS_OK);
+}
+
+static const struct {
+	const char *name;
+	int nr_words;
+	int (*run)(struct agent *a, char **words);
+} commands[] = {
+	{ "listen", 4, do_listen }, { "accept", 3, do_accept }, { "connect", 4, do_connect },
+	{ "send", 3, do_send },     { "sendn", 3, do_sendn },   { "recv", 3, do_recv },
+	{ "recvn", 3, do_recvn },   { "close", 2, do_close },   { "shutdown", 3, do_shutdown },
+	{ "abort", 2, do_abort },   { "setopt", 4, do_setopt }, { "getopt", 3, do_getopt },
+	{ "names", 2, do_names },   { "sleep", 2, do_sleep },
+};
+
+static void obey(struct agent *a)
+{
+	char *words[WORDS_MAX + 1] = { NULL };
+	int n = 0;
+
+	for (char *w = strtok(a->line, " \n"); w != NULL && n < WORDS_MAX; w = strtok(NULL, " \n"))
+		words[n++] = w;
+	for (uint32_t i = 0; n > 0 && i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(commands[i].name, words[0]) == 0 && commands[i].nr_words == n) {
+			(void)commands[i].run(a, words);
+			return;
+		}
+	}
+	printf("err EINVAL\n");
+}
+
+int main(int argc, char **argv)
+{
+	struct agent *a = calloc(1, sizeof(*a));
+	mango_status_e st;
+
+	if (argc != 2 || a == NULL)
+		return 2;
+	st = mango_ipc_open(argv[1], false, &a->ipc);
+	if (st == MANGO_STATUS_OK)
+		st = mango_tcp_create(&a->tcp);
+	if (st == MANGO_STATUS_OK)
+		st = mango_tcp_set_ipc(a->tcp, a->ipc);
+	if (st != MANGO_STATUS_OK) {
+		fprintf(stderr, "mango_agent: %s: %s\n", argv[1], strerror(-(int)st));
+		return 1;
+	}
+	while (fgets(a->line, sizeof(a->line), stdin) != NULL) {
+		obey(a);
+		(void)fflush(stdout);
+	}
+	for (uint32_t i = 0; i < SOCKETS_MAX; i++)
+		if (a->sockets[i].sock != NULL)
+			(void)mango_socket_destroy(a->sockets[i].sock);
+	(void)mango_tcp_destroy(a->tcp);
+	(void)mango_ipc_close(a->ipc);
+	free(a);
+	return 0;
+}
