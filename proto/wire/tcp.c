@@ -16,9 +16,10 @@
 static void parse_syn_opt(const uint8_t *opt, struct mg_seg *seg)
 {
 	if (opt[0] == MG_TCP_OPT_MSS && opt[1] == MG_TCP_OPTLEN_MSS) {
+		if (mg_load_be16(opt + 2) == 0)
+			return; /* nonsense: as if it were not there */
 		seg->mss = mg_load_be16(opt + 2);
-		if (seg->mss != 0) /* nonsense: as if it were not there */
-			seg->opts |= MG_SEG_OPT_MSS;
+		seg->opts |= MG_SEG_OPT_MSS;
 	} else if (opt[0] == MG_TCP_OPT_WS && opt[1] == MG_TCP_OPTLEN_WS) {
 		/* RFC 7323 2.3: more than 14 is taken as 14. */
 		seg->ws = (uint8_t)mg_min_u32(opt[2], MG_TCP_WS_MAX);

@@ -235,6 +235,7 @@ static void syn_options_count_on_syn_only(void **state)
 static void odd_values(void **state)
 {
 	static const uint8_t ws[] = { 3, 3, 15 }, ws255[] = { 3, 3, 255 }, mss0[] = { 2, 4, 0, 0 };
+	static const uint8_t mss_then_mss0[] = { 2, 4, 5, 0xb4, 2, 4, 0, 0 };
 	struct mg_seg seg;
 
 	(void)state;
@@ -243,6 +244,8 @@ static void odd_values(void **state)
 	assert_int_equal(opts_of(MG_TCP_SYN, ws255, sizeof(ws255), &seg), MG_SEG_OPT_WS);
 	assert_int_equal(seg.ws, MG_TCP_WS_MAX);
 	assert_int_equal(opts_of(MG_TCP_SYN, mss0, sizeof(mss0), &seg), 0);
+	assert_int_equal(opts_of(MG_TCP_SYN, mss_then_mss0, sizeof(mss_then_mss0), &seg), MG_SEG_OPT_MSS);
+	assert_int_equal(seg.mss, 1460);
 }
 
 static void sack_blocks_are_read(void **state)
