@@ -35,7 +35,7 @@
 #define SKIPPED   77
 
 /* DPDK's driver forgets what libxdp gave it for each XDP socket: 80 bytes that we cannot reach. */
-const char *__lsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
 	return "leak:xsk_umem__create\n";
