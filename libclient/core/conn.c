@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libclient/core/conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libclient/core/listener.h"
+
+/* Locked. From here on events of the window reach the object. */
+static void enter(struct mg_conn *conn)
+{
+	conn->src.ctx->slots[conn->w.index].conn = conn;
+	/*
+	 * Entries that came before had no owner and left the words set. What changed before these exchanges is
+	 * seen by whoever looks from now on; what changes after them brings an entry.
+	 */
+	mg_window_take(&conn->w.shm->w_dirty);
+	mg_window_take(&conn->w.shm->s_dirty);
+	/* A doorbell of the window's last use may have set this after the daemon had zeroed it. */
+	mg_window_take(&conn->w.shm->a_dirty);
+}
+
+static int conn_new(struct mg_ctx *ctx, uint32_t index, uint32_t gen, struct mg_conn **ret_conn)
+{
+	struct mg_client *client = ctx->client;
+	struct mg_conn *conn;
+	int err;
+
+	if (index >= client->nr_windows)
+		return -EPROTO;
+	conn = calloc(1, sizeof(*conn));
+	if (conn == NULL)
+		return -ENOMEM;
+	mg_source_init(&conn->src, ctx);
+	err = mg_window_bind(&conn->w, client->region, client->region_bytes, &client->windows[index], index, gen);
+	if (err == 0 && conn->w.worker >= client->nr_workers)
+		err = -EBADMSG;
+	if (err < 0) {
+		free(conn);
+		return err;
+	}
+	*ret_conn = conn;
+	return 0;
+}
+
+int mg_conn_adopt(struct mg_ctx *ctx, uint32_t index, uint32_t gen, struct mg_conn **ret_conn)
+{
+	int err = conn_new(ctx, index, gen, ret_conn);
+
+	if (err == 0)
+		enter(*ret_conn);
+	return err;
+}
+
+static int request_connect(struct mg_ctx *ctx, const struct mg_conn_params *params, uint32_t *ret_index,
+			   uint32_t *ret_gen)
+{
+	struct mg_ctl_msg *msg = mg_client_msg(MG_CTL_TCP_CONNECT, 1);
+	struct mg_ctl_connect *item;
+	int err;
+
+	if (msg == NULL)
+		return -ENOMEM;
+	item = &msg->connect[0];
+	item->tuple = params->tuple;
+	item->context = ctx->index;
+	item->cookie = MG_COOKIE_CONNECT;
+	item->rcvbuf_bytes = params->rcvbuf_bytes;
+	item->sndbuf_bytes = params->sndbuf_bytes;
+	err = mg_client_request(ctx->client, msg);
+	if (err == 0 && msg->hdr.count != 1)
+		err = -EPROTO;
+	if (err == 0)
+		err = item->status <= 0 ? item->status : -EPROTO;
+	*ret_index = item->window;
+	*ret_gen = item->gen;
+	free(msg);
+	return err;
+}
+
+int mg_conn_connect(struct mg_ctx *ctx, const struct mg_conn_params *params, struct mg_conn **ret_conn)
+{
+	uint32_t index = 0, gen = 0;
+	int err;
+
+	err = request_connect(ctx, params, &index, &gen);
+	if (err < 0)
+		return err;
+	mg_ctx_lock(ctx);
+	err = conn_new(ctx, index, gen, ret_conn);
+	if (err == 0)
+		enter(*ret_conn);
+	mg_ctx_unlock(ctx);
+	return err;
+}
+
+void mg_conn_release(struct mg_conn *conn, bool abort)
+{
+	struct mg_ctx *ctx = conn->src.ctx;
+
+	/*
+	 * The window is the daemon's again as soon as the worker sees the flag, and may come back as another
+	 * connection at once: under the lock, so that its new owner enters after our last touch.
+	 */
+	mg_ctx_lock(ctx);
+	ctx->slots[conn->w.index].conn = NULL;
+	mg_window_set(&conn->w, abort ? MG_SHM_AF_ABORT : MG_SHM_AF_CLOSE);
+	if (!mg_client_is_dead(ctx->client))
+		mg_ctx_ring(ctx, &conn->w);
+	mg_ctx_unlock(ctx);
+	free(conn);
+}
+
+static uint32_t aflags(const struct mg_conn *conn)
+{
+	return atomic_load_explicit(&conn->w.shm->a_flags, memory_order_relaxed);
+}
+
+/* Copies between a ring's pieces and the caller's, as far as both go. */
+struct cursor {
+	const struct iovec *iov;
+	int nr;
+	size_t off; /* in iov[0] */
+};
+
+static uint32_t copy_span(struct cursor *c, const struct mg_span *span, bool to_ring)
+{
+	uint32_t done = 0;
+
+	while (done < span->len && c->nr > 0) {
+		size_t left = c->iov->iov_len - c->off;
+		size_t n = left < span->len - done ? left : span->len - done;
+		uint8_t *p = (uint8_t *)c->iov->iov_base + c->off;
+
+		if (to_ring)
+			memcpy(span->p + done, p, n);
+		else
+			memcpy(p, span->p + done, n);
+		done += (uint32_t)n;
+		c->off += n;
+		if (c->off == c->iov->iov_len) {
+			c->iov++;
+			c->nr--;
+			c->off = 0;
+		}
+	}
+	return done;
+}
+
+static uint32_t copy_spans(const struct iovec *iov, int nr, const struct mg_span spans[2], bool to_ring)
+{
+	struct cursor c = { iov, nr, 0 };
+	uint32_t n;
+
+	while (c.nr > 0 && c.iov->iov_len == 0) {
+		c.iov++;
+		c.nr--;
+	}
+	n = copy_span(&c, &spans[0], to_ring);
+	if (n == spans[0].len && spans[1].len > 0)
+		n += copy_span(&c, &spans[1], to_ring);
+	return n;
+}
+
+static uint64_t iov_bytes(const struct iovec *iov, int nr)
+{
+	uint64_t bytes = 0;
+
+	for (int i = 0; i < nr; i++)
+		bytes += iov[i].iov_len;
+	return bytes;
+}
+
+/* Nothing was readable: why? 1: something is now. */
+static int why_empty(const struct mg_conn *conn)
+{
+	/* In this order: whoever sees an end sees all bytes before it. */
+	uint32_t state = mg_window_state(&conn->w);
+	uint32_t wflags = mg_window_wflags(&conn->w);
+	uint32_t error;
+
+	if (mg_window_readable(&conn->w) > 0)
+		return 1;
+	if ((wflags & MG_SHM_WF_RX_FIN) != 0 || (aflags(conn) & MG_SHM_AF_SHUT_RD) != 0)
+		return 0;
+	if (state == MG_SHM_ST_CLOSED) {
+		error = atomic_load_explicit(&conn->w.shm->error, memory_order_relaxed);
+		return error != 0 ? -(int)error : 0;
+	}
+	return mg_client_probe(conn->src.ctx->client) ? -ECONNRESET : -EAGAIN;
+}
+
+int64_t mg_conn_recv(struct mg_conn *conn, const struct iovec *iov, int nr, bool peek)
+{
+	struct mg_span spans[2];
+	uint32_t n = 0;
+	int end;
+
+	if (mg_client_is_dead(conn->src.ctx->client))
+		return -ECONNRESET;
+	do {
+		if (mg_window_peek(&conn->w, 0, spans) > 0) {
+			n = copy_spans(iov, nr, spans, false);
+			break;
+		}
+		end = why_empty(conn);
+		if (end <= 0)
+			return end;
+	} while (true);
+	if (!peek && n > 0 && mg_window_consume(&conn->w, n))
+		mg_ctx_ring(conn->src.ctx, &conn->w);
+	return n;
+}
+
+static int why_not_open(const struct mg_conn *conn, uint32_t state)
+{
+	uint32_t error;
+
+	if (state == MG_SHM_ST_CONNECTING)
+		return -EAGAIN;
+	error = atomic_load_explicit(&conn->w.shm->error, memory_order_relaxed);
+	return error != 0 ? -(int)error : -EPIPE;
+}
+
+int64_t mg_conn_send(struct mg_conn *conn, const struct iovec *iov, int nr)
+{
+	struct mg_span spans[2];
+	uint32_t flags = aflags(conn), state = mg_window_state(&conn->w);
+	uint64_t bytes = iov_bytes(iov, nr);
+	uint32_t n;
+
+	if (mg_client_is_dead(conn->src.ctx->client))
+		return -ECONNRESET;
+	if (mg_unlikely((flags & MG_SHM_AF_SHUT_WR) != 0))
+		return -EPIPE;
+	if (mg_unlikely(state != MG_SHM_ST_OPEN))
+		return why_not_open(conn, state);
+	if (bytes == 0)
+		return 0;
+	n = mg_window_reserve(&conn->w, bytes, spans);
+	if (n == 0)
+		return mg_client_probe(conn->src.ctx->client) ? -ECONNRESET : -EAGAIN;
+	(void)copy_spans(iov, nr, spans, true); /* exactly n bytes: there are at least so many */
+	mg_window_commit(&conn->w, n);
+	/* Asked for and had; the next time there is no room it is asked for anew. */
+	if (mg_unlikely((flags & MG_SHM_AF_WANT_TX) != 0))
+		mg_window_clear(&conn->w, MG_SHM_AF_WANT_TX);
+	mg_ctx_ring(conn->src.ctx, &conn->w);
+	return n;
+}
+
+int mg_conn_shutdown(struct mg_conn *conn, uint32_t flags)
+{
+	if (mg_client_is_dead(conn->src.ctx->client))
+		return -ECONNRESET;
+	if (mg_window_state(&conn->w) != MG_SHM_ST_OPEN)
+		return -ENOTCONN;
+	mg_window_set(&conn->w, flags);
+	mg_ctx_ring(conn->src.ctx, &conn->w);
+	/* Our own waits and watches see a new end of the stream. */
+	mg_ctx_lock(conn->src.ctx);
+	mg_ctx_changed(&conn->src);
+	mg_ctx_unlock(conn->src.ctx);
+	return 0;
+}
+
+void mg_conn_set_flag(struct mg_conn *conn, uint32_t aflag, bool on)
+{
+	if (on)
+		mg_window_set(&conn->w, aflag);
+	else
+		mg_window_clear(&conn->w, aflag);
+	mg_ctx_ring(conn->src.ctx, &conn->w);
+}
+
+/* Room, or an event when there is. */
+static bool is_writable(struct mg_conn *conn)
+{
+	if (mg_window_is_roomy(&conn->w))
+		return true;
+	if ((aflags(conn) & MG_SHM_AF_WANT_TX) == 0) {
+		mg_window_set(&conn->w, MG_SHM_AF_WANT_TX);
+		mg_ctx_ring(conn->src.ctx, &conn->w);
+	}
+	return mg_window_is_roomy(&conn->w);
+}
+
+uint32_t mg_conn_ready(struct mg_conn *conn, uint32_t want)
+{
+	/* States and flags before positions; see why_empty(). */
+	uint32_t state = mg_window_state(&conn->w);
+	uint32_t wflags = mg_window_wflags(&conn->w);
+	uint32_t flags = aflags(conn);
+	uint32_t ready = 0;
+
+	if (mg_client_is_dead(conn->src.ctx->client))
+		return MG_READY_IN | MG_READY_OUT | MG_READY_ERR | MG_READY_HUP | MG_READY_RDHUP;
+	if (state == MG_SHM_ST_CONNECTING)
+		return 0;
+	if ((wflags & MG_SHM_WF_RX_FIN) != 0 || (flags & MG_SHM_AF_SHUT_RD) != 0)
+		ready |= MG_READY_IN | MG_READY_RDHUP;
+	if ((ready & MG_READY_RDHUP) != 0 && (flags & MG_SHM_AF_SHUT_WR) != 0)
+		ready |= MG_READY_HUP;
+	if (mg_window_readable(&conn->w) > 0)
+		ready |= MG_READY_IN;
+	if (state == MG_SHM_ST_CLOSED) {
+		ready |= MG_READY_IN | MG_READY_OUT | MG_READY_HUP | MG_READY_RDHUP;
+		if (atomic_load_explicit(&conn->w.shm->error, memory_order_relaxed) != 0)
+			ready |= MG_READY_ERR;
+	} else if ((want & MG_READY_OUT) != 0 && ((flags & MG_SHM_AF_SHUT_WR) != 0 || is_writable(conn))) {
+		ready |= MG_READY_OUT;
+	}
+	return ready;
+}
+
+int mg_conn_status(const struct mg_conn *conn)
+{
+	uint32_t state = mg_window_state(&conn->w), error;
+
+	if (mg_client_is_dead(conn->src.ctx->client))
+		return -ECONNRESET;
+	if (state == MG_SHM_ST_OPEN)
+		return 0;
+	if (state == MG_SHM_ST_CONNECTING)
+		return -EINPROGRESS;
+	error = atomic_load_explicit(&conn->w.shm->error, memory_order_relaxed);
+	return error != 0 ? -(int)error : -ENOTCONN;
+}
+
+bool mg_conn_is_flushed(const struct mg_conn *conn)
+{
+	return (mg_window_wflags(&conn->w) & MG_SHM_WF_TX_DONE) != 0 ||
+	       mg_window_state(&conn->w) == MG_SHM_ST_CLOSED || mg_client_is_dead(conn->src.ctx->client);
+}

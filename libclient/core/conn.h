@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conn.h - a connection, without descriptors, blocking or errno.
+ *
+ * Idea:    a window of the region bound to an object. Data moves by copies between the caller's buffers and
+ *          the payload rings; no call here waits for the network (connect and options wait for the daemon's
+ *          reply). To wait: take mg_ctx_key(&conn->src.seq), try, and mg_ctx_wait() when it says -EAGAIN.
+ * Threads: one receiver and one sender at a time; release by the last user.
+ * Memory:  made by connect and adopt, freed by release.
+ */
+#ifndef MG_CONN_H
+#define MG_CONN_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "libclient/core/ctx.h"
+
+/* Readiness, in the values of POLLIN and so on. */
+enum mg_ready {
+	MG_READY_IN = 0x001,
+	MG_READY_OUT = 0x004,
+	MG_READY_ERR = 0x008,
+	MG_READY_HUP = 0x010,
+	MG_READY_RDHUP = 0x2000,
+};
+
+struct mg_conn {
+	struct mg_source src;
+	struct mg_window w;
+};
+
+struct mg_conn_params {
+	struct mg_tuple tuple; /* laddr any and lport 0: chosen by the daemon */
+	uint32_t rcvbuf_bytes; /* 0: default */
+	uint32_t sndbuf_bytes;
+};
+
+/* Starts an active open. 0: under way, the outcome shows in the window; -errno. */
+int mg_conn_connect(struct mg_ctx *ctx, const struct mg_conn_params *params, struct mg_conn **ret_conn);
+/* Takes over an accepted window. Locked. */
+int mg_conn_adopt(struct mg_ctx *ctx, uint32_t index, uint32_t gen, struct mg_conn **ret_conn);
+/* Lets go: gracefully (FIN), or by RST. Frees conn; its watches must be gone. */
+void mg_conn_release(struct mg_conn *conn, bool abort);
+
+/*
+ * Copies received bytes into the pieces. > 0: bytes; 0: end of the stream (or no room was given); -EAGAIN:
+ * nothing there; -ECONNRESET and so on: why the connection ended. peek: leaves them unread.
+ */
+int64_t mg_conn_recv(struct mg_conn *conn, const struct iovec *iov, int nr, bool peek);
+/* Takes as many bytes as there is room for. > 0: bytes; -EAGAIN: no room; -EPIPE: shut down; -errno. */
+int64_t mg_conn_send(struct mg_conn *conn, const struct iovec *iov, int nr);
+/* MG_SHM_AF_SHUT_WR and/or MG_SHM_AF_SHUT_RD. 0, -ENOTCONN, -ECONNRESET. */
+int mg_conn_shutdown(struct mg_conn *conn, uint32_t aflags);
+/* Sets or clears an option bit (MG_SHM_AF_NODELAY, _CORK, _QUICKACK). */
+void mg_conn_set_flag(struct mg_conn *conn, uint32_t aflag, bool on);
+/* What of enum mg_ready holds. When OUT is wanted and does not hold, an event will come when it does. */
+uint32_t mg_conn_ready(struct mg_conn *conn, uint32_t want);
+/* 0: open; -EINPROGRESS: connecting; -errno: ended by an error; -ENOTCONN: ended. */
+int mg_conn_status(const struct mg_conn *conn);
+/* Everything we sent was acknowledged, our FIN too. */
+bool mg_conn_is_flushed(const struct mg_conn *conn);
+
+static inline const struct mg_tuple *mg_conn_tuple(const struct mg_conn *conn)
+{
+	return &conn->w.shm->tuple;
+}
+#endif

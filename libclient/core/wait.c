@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wait.c - leader and followers: how threads sleep until something of theirs changes. */
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "libclient/core/clock.h"
+#include "libclient/core/ctx.h"
+#include "proto/base/sleep.h"
+
+/* A follower; on its thread's stack while it is listed. */
+struct waiter {
+	struct mg_list_node node;
+	const _Atomic uint32_t *seq;
+	_Atomic uint32_t woken;
+};
+
+/* Locked: the waiter cannot leave its stack frame before we let the lock go. */
+static void wake(struct waiter *w)
+{
+	/* release: pairs with the acquire in follow() */
+	if (atomic_exchange_explicit(&w->woken, 1, memory_order_release) == 0)
+		(void)syscall(SYS_futex, &w->woken, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0); /* cannot fail */
+}
+
+/* Locked. Gets the leader out of its sleep. */
+static void kick(struct mg_ctx *ctx)
+{
+	const uint64_t one = 1;
+
+	ctx->leader_sleeps = false; /* once is enough */
+	(void)!write(ctx->event_fd, &one, sizeof(one)); /* EAGAIN: its counter is full, which wakes as well */
+}
+
+void mg_ctx_wake_waiters(struct mg_ctx *ctx, const _Atomic uint32_t *seq)
+{
+	MG_LIST_FOREACH(it, &ctx->waiters) {
+		struct waiter *w = mg_container_of(it, struct waiter, node);
+
+		if (w->seq == seq)
+			wake(w);
+	}
+	if (ctx->leader_sleeps && ctx->led_seq == seq)
+		kick(ctx);
+}
+
+static void wake_all(struct mg_ctx *ctx)
+{
+	MG_LIST_FOREACH(it, &ctx->waiters)
+		wake(mg_container_of(it, struct waiter, node));
+}
+
+static bool has_moved(const _Atomic uint32_t *seq, uint32_t key)
+{
+	return mg_ctx_key(seq) != key;
+}
+
+static void pause_cpu(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+static bool rings_empty(const struct mg_ctx *ctx)
+{
+	for (uint32_t p = 0; p <= ctx->client->nr_workers; p++) {
+		if (!mg_spsc_is_empty(&ctx->events[p]))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Spinning pays when the answer comes sooner than a sleep and a wake-up would cost. A spin that found nothing
+ * halves the next one, down to nothing; every wait that was short all the same doubles it.
+ */
+static void adapt_spin(struct mg_ctx *ctx, uint64_t waited_ns)
+{
+	if (waited_ns <= ctx->spin_ns)
+		ctx->spin_now_ns = ctx->spin_now_ns * 2 + 1000;
+	else
+		ctx->spin_now_ns /= 2;
+	if (ctx->spin_now_ns > ctx->spin_ns)
+		ctx->spin_now_ns = ctx->spin_ns;
+}
+
+/* Locked; lets the lock go in between. True: something was dispatched, or the count moved. */
+static bool spin(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key, uint64_t until_ns)
+{
+	do {
+		if (mg_ctx_dispatch(ctx) > 0 || has_moved(seq, key) || mg_client_is_dead(ctx->client))
+			return true;
+		mg_ctx_unlock(ctx);
+		for (int i = 0; i < 16; i++)
+			pause_cpu();
+		mg_ctx_lock(ctx);
+	} while (mg_clock_ns() < until_ns);
+	return false;
+}
+
+static void drain(int fd)
+{
+	uint64_t n;
+
+	(void)!read(fd, &n, sizeof(n)); /* non-blocking; only its being empty matters */
+}
+
+/* Locked; lets the lock go while it sleeps. Says why it woke: 0, -EINTR or -ETIMEDOUT. */
+static int sleep_once(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key, uint64_t deadline_ns)
+{
+	struct pollfd pfd[2] = { { .fd = ctx->event_fd, .events = POLLIN },
+				 { .fd = ctx->client->attach_fd, .events = POLLRDHUP } };
+	struct timespec left = mg_clock_left(deadline_ns);
+	int n, err;
+
+	mg_sleep_prepare(&ctx->shm->sleeping);
+	if (!rings_empty(ctx) || has_moved(seq, key)) {
+		mg_sleep_cancel(&ctx->shm->sleeping);
+		return 0;
+	}
+	ctx->leader_sleeps = true; /* from here on who moves our count by hand writes the eventfd */
+	mg_ctx_unlock(ctx);
+	n = ppoll(pfd, 2, deadline_ns == MG_TIME_NEVER ? NULL : &left, NULL);
+	err = errno;
+	mg_sleep_cancel(&ctx->shm->sleeping);
+	if (n > 0 && pfd[0].revents != 0)
+		drain(ctx->event_fd);
+	if (n > 0 && pfd[1].revents != 0)
+		mg_client_die(ctx->client, "attach socket hung up");
+	mg_ctx_lock(ctx);
+	ctx->leader_sleeps = false;
+	if (n < 0 && err == EINTR)
+		return -EINTR;
+	return n == 0 ? -ETIMEDOUT : 0;
+}
+
+/* Locked. Leads until something was dispatched or there is a reason to stop. */
+static int lead(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key, uint64_t deadline_ns)
+{
+	uint64_t start_ns = mg_clock_ns();
+	uint64_t spin_ns = mg_min_u64(ctx->spin_now_ns, mg_sub_sat_u64(deadline_ns, start_ns));
+	int err = 0;
+
+	ctx->led_seq = seq;
+	if (!spin(ctx, seq, key, start_ns + spin_ns)) {
+		err = sleep_once(ctx, seq, key, deadline_ns);
+		adapt_spin(ctx, mg_clock_ns() - start_ns);
+		(void)mg_ctx_dispatch(ctx); /* the count tells */
+	}
+	ctx->led_seq = NULL;
+	return err;
+}
+
+/* Locked; lets the lock go while it sleeps. */
+static int follow(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint64_t deadline_ns)
+{
+	struct waiter w = { .seq = seq };
+	struct timespec left = mg_clock_left(deadline_ns);
+	int err = 0;
+
+	mg_list_push_back(&ctx->waiters, &w.node);
+	mg_ctx_unlock(ctx);
+	/* acquire: pairs with the release in wake() */
+	if (atomic_load_explicit(&w.woken, memory_order_acquire) == 0 &&
+	    syscall(SYS_futex, &w.woken, FUTEX_WAIT_PRIVATE, 0, deadline_ns == MG_TIME_NEVER ? NULL : &left, NULL,
+		    0) < 0 &&
+	    errno == EINTR)
+		err = -EINTR;
+	mg_ctx_lock(ctx);
+	mg_list_remove(&w.node);
+	return err;
+}
+
+/* Locked. A leader left: somebody who still waits takes its place. */
+static void hand_over(struct mg_ctx *ctx)
+{
+	struct mg_list_node *next = mg_list_first(&ctx->waiters);
+
+	if (mg_client_is_dead(ctx->client))
+		wake_all(ctx);
+	else if (next != NULL && ctx->led_seq == NULL)
+		wake(mg_container_of(next, struct waiter, node));
+}
+
+int mg_ctx_wait(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key, uint64_t deadline_ns)
+{
+	int err = 0;
+
+	mg_ctx_flush(ctx);
+	mg_ctx_lock(ctx);
+	while (!has_moved(seq, key)) {
+		if (mg_client_is_dead(ctx->client)) {
+			err = -ECONNRESET;
+			break;
+		}
+		if (err == -EINTR || (deadline_ns != MG_TIME_NEVER && mg_clock_ns() >= deadline_ns)) {
+			err = err == -EINTR ? err : -ETIMEDOUT;
+			break;
+		}
+		err = ctx->led_seq != NULL ? follow(ctx, seq, deadline_ns) : lead(ctx, seq, key, deadline_ns);
+	}
+	if (has_moved(seq, key))
+		err = 0;
+	hand_over(ctx);
+	mg_ctx_unlock(ctx);
+	return err;
+}
