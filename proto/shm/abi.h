@@ -116,7 +116,10 @@ struct mg_shm_event {
 };
 static_assert(sizeof(struct mg_shm_event) == 24, "ABI");
 
-/* "window `index` changed": the worker looks at the application's line of the window. */
+/*
+ * "window `index` changed": the worker looks at the application's line of the window. It takes `a_dirty` (exchange
+ * to 0) whatever `gen` is: the entry may be the last one of the window's former use, sent a moment too late.
+ */
 struct mg_shm_doorbell {
 	uint32_t index;
 	uint32_t gen;
