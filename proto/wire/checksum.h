@@ -58,7 +58,7 @@ static inline void mg_csum_store_raw(void *field, uint64_t sum)
 
 /* Adds bytes that start at an even offset of the summed whole. Any alignment in memory, any length. */
 uint64_t mg_csum_add(uint64_t sum, const void *data, uint32_t len);
-/* Copies and adds in one pass; otherwise as mg_csum_add(). The areas do not overlap. */
+/* Copies and adds while the bytes are in the nearest cache; otherwise as mg_csum_add(). The areas do not overlap. */
 uint64_t mg_csum_copy(uint64_t sum, void *dst, const void *src, uint32_t len);
 
 /* sum + part, where part is the sum of bytes that start at offset part_off of the whole. */

