@@ -49,7 +49,8 @@ static inline struct mg_addr mg_addr_v4(uint32_t host_order)
 /* Host order; meaningful only when mg_addr_is_v4(). */
 static inline uint32_t mg_addr_to_v4(const struct mg_addr *a)
 {
-	return (uint32_t)a->b[12] << 24 | (uint32_t)a->b[13] << 16 | (uint32_t)a->b[14] << 8 | a->b[15];
+	return (uint32_t)a->b[12] << 24 | (uint32_t)a->b[13] << 16 | (uint32_t)a->b[14] << 8 |
+	       a->b[15];
 }
 
 static inline bool mg_addr_is_v4(const struct mg_addr *a)

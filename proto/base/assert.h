@@ -19,12 +19,12 @@
 __attribute__((noreturn, cold)) void mg_assert_fail(const char *expr, const char *file, int line,
 						    const char *func);
 
-#define MG_ASSERT(expr)                                                                            \
-	(__builtin_expect(!(expr), 0) ? mg_assert_fail(#expr, __FILE__, __LINE__, __func__)       \
+#define MG_ASSERT(expr)                                                                     \
+	(__builtin_expect(!(expr), 0) ? mg_assert_fail(#expr, __FILE__, __LINE__, __func__) \
 				      : (void)0)
 
-#define MG_DASSERT(expr)                                                                           \
-	((MG_DEBUG) && __builtin_expect(!(expr), 0)                                                \
-		 ? mg_assert_fail(#expr, __FILE__, __LINE__, __func__)                             \
+#define MG_DASSERT(expr)                                               \
+	((MG_DEBUG) && __builtin_expect(!(expr), 0)                    \
+		 ? mg_assert_fail(#expr, __FILE__, __LINE__, __func__) \
 		 : (void)0)
 #endif

@@ -23,11 +23,11 @@ struct mg_list {
 	struct mg_list_node head;
 };
 
-#define MG_LIST_FOREACH(it, list)                                                                  \
+#define MG_LIST_FOREACH(it, list) \
 	for (struct mg_list_node *it = (list)->head.next; it != &(list)->head; it = it->next)
 
-#define MG_LIST_FOREACH_SAFE(it, list)                                                             \
-	for (struct mg_list_node *it = (list)->head.next, *it##_next = it->next;                   \
+#define MG_LIST_FOREACH_SAFE(it, list)                                           \
+	for (struct mg_list_node *it = (list)->head.next, *it##_next = it->next; \
 	     it != &(list)->head; it = it##_next, it##_next = it->next)
 
 static inline void mg_list_node_init(struct mg_list_node *n)

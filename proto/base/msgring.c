@@ -42,7 +42,8 @@ static bool has_room(struct mg_msgring *ring, uint32_t tail, uint32_t bytes)
 
 void mg_msgring_init(struct mg_msgring *ring, void *mem, uint32_t bytes)
 {
-	MG_ASSERT(mg_is_pow2(bytes) && bytes >= MG_MSGRING_BYTES_MIN && bytes <= MG_MSGRING_BYTES_MAX);
+	MG_ASSERT(mg_is_pow2(bytes) && bytes >= MG_MSGRING_BYTES_MIN &&
+		  bytes <= MG_MSGRING_BYTES_MAX);
 	MG_ASSERT((uintptr_t)mem % MG_MSGRING_ALIGN == 0);
 	ring->mem = mem;
 	ring->bytes = bytes;
@@ -113,5 +114,6 @@ void mg_msgring_release(struct mg_msgring *ring)
 
 	MG_ASSERT(head != ring->tail_seen);
 	/* release: pairs with the acquire in has_room(); we are done reading the record */
-	atomic_store_explicit(&ring->head, head + record_at(ring, head)->bytes, memory_order_release);
+	atomic_store_explicit(&ring->head, head + record_at(ring, head)->bytes,
+			      memory_order_release);
 }

@@ -43,11 +43,13 @@
 static inline void mg_sleep_prepare(_Atomic uint32_t *flag)
 {
 	if (MG_TSAN) {
-		(void)atomic_exchange_explicit(flag, 1, memory_order_seq_cst); /* the old value is of no use */
+		(void)atomic_exchange_explicit(
+			flag, 1, memory_order_seq_cst); /* the old value is of no use */
 		return;
 	}
 	atomic_store_explicit(flag, 1, memory_order_relaxed);
-	atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in mg_sleep_should_wake() */
+	atomic_thread_fence(
+		memory_order_seq_cst); /* pairs with the one in mg_sleep_should_wake() */
 }
 
 /* Consumer, when it is awake again or did not go to sleep. */
@@ -71,7 +73,8 @@ static inline bool mg_sleep_should_wake_ro(const _Atomic uint32_t *flag)
 	if (MG_TSAN) {
 		_Atomic uint32_t fence = 0;
 
-		(void)atomic_exchange_explicit(&fence, 1, memory_order_seq_cst); /* a fence, to TSan too */
+		(void)atomic_exchange_explicit(&fence, 1,
+					       memory_order_seq_cst); /* a fence, to TSan too */
 		return atomic_load_explicit(flag, memory_order_seq_cst) != 0;
 	}
 	atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in mg_sleep_prepare() */

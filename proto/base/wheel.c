@@ -109,7 +109,8 @@ static void empty_slot(struct mg_wheel *w, uint32_t level)
 	}
 }
 
-void mg_wheel_init(struct mg_wheel *w, void *mem, uint32_t nr_ids, uint64_t tick_ns, uint64_t now_ns)
+void mg_wheel_init(struct mg_wheel *w, void *mem, uint32_t nr_ids, uint64_t tick_ns,
+		   uint64_t now_ns)
 {
 	MG_ASSERT(tick_ns > 0 && nr_ids < MG_WHEEL_NONE);
 	MG_ASSERT((uintptr_t)mem % alignof(struct mg_wheel_node) == 0);

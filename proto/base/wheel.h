@@ -53,7 +53,8 @@ static inline size_t mg_wheel_bytes(uint32_t nr_ids)
 }
 
 /* tick_ns is rounded down to a power of two (50 us becomes 32.768 us). */
-void mg_wheel_init(struct mg_wheel *w, void *mem, uint32_t nr_ids, uint64_t tick_ns, uint64_t now_ns);
+void mg_wheel_init(struct mg_wheel *w, void *mem, uint32_t nr_ids, uint64_t tick_ns,
+		   uint64_t now_ns);
 /* Arms, or moves to another deadline; O(1). MG_TIME_NEVER cancels. */
 void mg_wheel_arm(struct mg_wheel *w, uint32_t id, uint64_t deadline_ns);
 /* Nothing happens when it is not armed. */

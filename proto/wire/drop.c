@@ -8,7 +8,7 @@
 
 static const struct mg_drop_info infos[MG_DROP_NR] = {
 	[MG_DROP_NONE] = { .name = "none", .help = "not dropped", .severity = MG_DROP_INFO },
-#define MG_DROP_X(drop, counter, sev, text)                                                        \
+#define MG_DROP_X(drop, counter, sev, text) \
 	[MG_DROP_##drop] = { .name = counter, .help = text, .severity = MG_DROP_##sev },
 #include "proto/wire/drop.def"
 #undef MG_DROP_X

@@ -20,7 +20,7 @@ enum mg_drop {
 enum mg_drop_severity { MG_DROP_INFO, MG_DROP_WARN, MG_DROP_ERROR };
 
 struct mg_drop_info {
-	const char *name;    /* of the counter and the metric */
+	const char *name; /* of the counter and the metric */
 	const char *help;
 	enum mg_drop_severity severity;
 };

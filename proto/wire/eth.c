@@ -43,8 +43,8 @@ const char *mg_mac_format(const struct mg_mac *mac, char *buf)
 	const uint8_t *b = mac->b;
 
 	/* 17 characters and the end, always. */
-	(void)snprintf(buf, MG_MAC_STRLEN, "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4],
-		       b[5]);
+	(void)snprintf(buf, MG_MAC_STRLEN, "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3],
+		       b[4], b[5]);
 	return buf;
 }
 

@@ -28,8 +28,8 @@ enum mg_frame_kind {
 };
 
 struct mg_frame_view {
-	uint8_t kind;     /* enum mg_frame_kind */
-	uint8_t l2_len;   /* 0 on ports without link layer */
+	uint8_t kind;      /* enum mg_frame_kind */
+	uint8_t l2_len;    /* 0 on ports without link layer */
 	uint16_t vlan_tci; /* 0: untagged */
 	union {
 		struct mg_seg seg;

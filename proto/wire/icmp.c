@@ -43,7 +43,8 @@ static int parse_quote(const uint8_t *q, uint32_t len, struct mg_icmp_view *icmp
 	return 0;
 }
 
-int mg_wire_icmp_parse(const struct mg_ip_view *ip, uint32_t rx_flags, struct mg_icmp_view *ret_icmp)
+int mg_wire_icmp_parse(const struct mg_ip_view *ip, uint32_t rx_flags,
+		       struct mg_icmp_view *ret_icmp)
 {
 	const uint8_t *p = ip->l4;
 

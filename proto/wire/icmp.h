@@ -41,18 +41,19 @@ enum mg_icmp_unreach {
 struct mg_icmp_view {
 	uint8_t type;
 	uint8_t code;
-	bool is_error;        /* the quote_ fields are valid */
-	uint8_t quote_proto;  /* ports and seq are valid for MG_IPPROTO_TCP; ports for UDP */
-	uint16_t echo_id;     /* echo and echo reply */
+	bool is_error;       /* the quote_ fields are valid */
+	uint8_t quote_proto; /* ports and seq are valid for MG_IPPROTO_TCP; ports for UDP */
+	uint16_t echo_id;    /* echo and echo reply */
 	uint16_t echo_seq;
-	uint16_t mtu;         /* next hop's, with UNREACH/FRAG_NEEDED; 0: a router that does not tell */
+	uint16_t mtu; /* next hop's, with UNREACH/FRAG_NEEDED; 0: a router that does not tell */
 	uint16_t quote_l3_len; /* total length of the quoted packet */
 	struct mg_tuple quote;
 	uint32_t quote_seq;
 };
 
 /* 0 or a negative enum mg_drop. A type that is not known passes with type and code only. */
-int mg_wire_icmp_parse(const struct mg_ip_view *ip, uint32_t rx_flags, struct mg_icmp_view *ret_icmp);
+int mg_wire_icmp_parse(const struct mg_ip_view *ip, uint32_t rx_flags,
+		       struct mg_icmp_view *ret_icmp);
 /*
  * Writes the reply to an echo request, from the IP header on, into dst, which has room for
  * MG_IPV4_HLEN + ip->l4_len bytes; returns that. The request's data is copied (RFC 1122 3.2.2.6), its

@@ -37,5 +37,6 @@ uint32_t mg_wire_ip_hdr_len(const struct mg_ip_spec *spec)
 
 uint32_t mg_wire_ip_emit(uint8_t *dst, const struct mg_ip_spec *spec)
 {
-	return mg_addr_is_v4(spec->src) ? mg_wire_ipv4_emit(dst, spec) : mg_wire_ipv6_emit(dst, spec);
+	return mg_addr_is_v4(spec->src) ? mg_wire_ipv4_emit(dst, spec)
+					: mg_wire_ipv6_emit(dst, spec);
 }

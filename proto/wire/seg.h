@@ -83,7 +83,8 @@ struct mg_seg {
 /* Sequence space the segment occupies: payload plus one each for SYN and FIN. */
 static inline uint32_t mg_seg_len(const struct mg_seg *seg)
 {
-	return seg->payload_len + ((seg->flags & MG_TCP_SYN) != 0) + ((seg->flags & MG_TCP_FIN) != 0);
+	return seg->payload_len + ((seg->flags & MG_TCP_SYN) != 0) +
+	       ((seg->flags & MG_TCP_FIN) != 0);
 }
 
 /* Copies `len` bytes from payload offset `off`; the caller keeps off + len <= payload_len. */

@@ -135,7 +135,8 @@ uint32_t mg_wire_tcp_emit(uint8_t *dst, const struct mg_tcp_hdr_spec *spec)
 }
 
 /* What the port wants to find in the checksum field, which is zero until now. */
-static void put_csum(uint8_t *field, uint64_t hdr_sum, uint32_t l4_len, const struct mg_frame_spec *spec)
+static void put_csum(uint8_t *field, uint64_t hdr_sum, uint32_t l4_len,
+		     const struct mg_frame_spec *spec)
 {
 	uint64_t pseudo;
 

@@ -45,9 +45,9 @@ enum mg_rx_flag {
 
 /* What is to stand in the checksum field of an emitted TCP header. */
 enum mg_tx_csum {
-	MG_TX_CSUM_FULL,   /* the checksum; the caller supplies the payload's sum */
+	MG_TX_CSUM_FULL, /* the checksum; the caller supplies the payload's sum */
 	MG_TX_CSUM_PSEUDO, /* the pseudo-header's sum, with length: checksum offload, virtio-net header */
-	MG_TX_CSUM_TSO,    /* the pseudo-header's sum without length: DPDK's TSO convention */
-	MG_TX_CSUM_NONE,   /* zero: nobody will look (local short-cut, hardware that inserts all) */
+	MG_TX_CSUM_TSO,  /* the pseudo-header's sum without length: DPDK's TSO convention */
+	MG_TX_CSUM_NONE, /* zero: nobody will look (local short-cut, hardware that inserts all) */
 };
 #endif

@@ -26,8 +26,10 @@ static const struct {
 	uint8_t v6;
 	uint32_t payload;
 } tcp_seeds[] = {
-	{ "syn", MG_TCP_SYN, MG_SEG_OPT_MSS | MG_SEG_OPT_SACK_PERM | MG_SEG_OPT_TS | MG_SEG_OPT_WS, 0, 0 },
-	{ "syn_ack", MG_TCP_SYN | MG_TCP_ACK, MG_SEG_OPT_MSS | MG_SEG_OPT_SACK_PERM | MG_SEG_OPT_WS, 0, 0 },
+	{ "syn", MG_TCP_SYN, MG_SEG_OPT_MSS | MG_SEG_OPT_SACK_PERM | MG_SEG_OPT_TS | MG_SEG_OPT_WS,
+	  0, 0 },
+	{ "syn_ack", MG_TCP_SYN | MG_TCP_ACK, MG_SEG_OPT_MSS | MG_SEG_OPT_SACK_PERM | MG_SEG_OPT_WS,
+	  0, 0 },
 	{ "ack", MG_TCP_ACK, 0, 0, 0 },
 	{ "data", MG_TCP_ACK | MG_TCP_PSH, MG_SEG_OPT_TS, 0, 33 },
 	{ "sack", MG_TCP_ACK, MG_SEG_OPT_TS | MG_SEG_OPT_SACK, 0, 0 },
@@ -84,7 +86,9 @@ static uint32_t build_tcp(uint8_t *buf, size_t seed)
 static uint32_t build_echo(uint8_t *buf)
 {
 	static const struct mg_mac mac;
-	const struct mg_ip_spec ip = { .src = &v4a, .dst = &v4b, .l4_len = 16, .proto = 1, .ttl = 64 };
+	const struct mg_ip_spec ip = {
+		.src = &v4a, .dst = &v4b, .l4_len = 16, .proto = 1, .ttl = 64
+	};
 	uint8_t *icmp = buf + MG_ETH_HLEN + MG_IPV4_HLEN;
 
 	mg_wire_eth_emit(buf, &mac, &mac, MG_ETHERTYPE_IPV4);

@@ -63,7 +63,9 @@ static void check_in_buffers(const struct mg_frame_view *whole, const uint8_t *f
 	uint8_t *b3 = dup_bytes(frame + cut2, len - cut2);
 	const struct mg_chunk c3 = { .data = b3, .len = len - cut2 };
 	const struct mg_chunk c2 = { .data = b2, .len = cut2 - cut1, .next = &c3 };
-	const struct mg_frame_bytes in = { .data = b1, .len = cut1, .rx_flags = head[0], .more = &c2 };
+	const struct mg_frame_bytes in = {
+		.data = b1, .len = cut1, .rx_flags = head[0], .more = &c2
+	};
 	static uint8_t one[FRAME_MAX], other[FRAME_MAX];
 	struct mg_frame_view view;
 

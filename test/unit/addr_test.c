@@ -24,8 +24,8 @@ static struct mg_addr addr(const char *text)
 
 static void text_round_trip(void **state)
 {
-	static const char *const texts[] = { "0.0.0.0", "10.77.0.1", "255.255.255.255", "::", "::1",
-					     "fd00::1:2", "2001:db8::ff00:42:8329" };
+	static const char *const texts[] = { "0.0.0.0", "10.77.0.1", "255.255.255.255",       "::",
+					     "::1",     "fd00::1:2", "2001:db8::ff00:42:8329" };
 	char buf[MG_ADDR_STRLEN];
 
 	(void)state;
@@ -43,10 +43,12 @@ static void text_round_trip(void **state)
 
 static void bad_text_is_refused(void **state)
 {
-	static const char *const texts[] = { "",	"1.2.3",   "1.2.3.256", "1.2.3.4.5", "a.b.c.d",
-					     "1.2.3.4 ", ":::",	   "1::2::3",	"fd00::g",   "01.2.3.4x" };
-	static const char *const prefixes[] = { "1.2.3.4/", "1.2.3.4/33", "1.2.3.4/-1", "1.2.3.4/8x",
-						"fd00::/129", "/8", "1.2.3.4/99999999999" };
+	static const char *const texts[] = { "",        "1.2.3",    "1.2.3.256", "1.2.3.4.5",
+					     "a.b.c.d", "1.2.3.4 ", ":::",       "1::2::3",
+					     "fd00::g", "01.2.3.4x" };
+	static const char *const prefixes[] = { "1.2.3.4/",           "1.2.3.4/33", "1.2.3.4/-1",
+						"1.2.3.4/8x",         "fd00::/129", "/8",
+						"1.2.3.4/99999999999" };
 	struct mg_addr a;
 	uint8_t prefix;
 
@@ -67,7 +69,7 @@ static void classes(void **state)
 		{ "224.0.0.1", false, true, false },  { "239.255.255.255", false, true, false },
 		{ "ff02::1", false, true, false },    { "255.255.255.255", false, true, false },
 		{ "127.0.0.1", false, false, true },  { "127.255.0.9", false, false, true },
-		{ "::1", false, false, true },	      { "10.0.0.1", false, false, false },
+		{ "::1", false, false, true },        { "10.0.0.1", false, false, false },
 		{ "fd00::1", false, false, false },   { "223.255.255.255", false, false, false },
 		{ "240.0.0.1", false, false, false },
 	};
@@ -88,13 +90,13 @@ static void prefixes(void **state)
 		const char *a, *net;
 		bool in;
 	} rows[] = {
-		{ "10.0.0.77", "10.0.0.0/24", true },	{ "10.0.1.77", "10.0.0.0/24", false },
-		{ "10.0.0.1", "10.0.0.1", true },	{ "10.0.0.2", "10.0.0.1", false },
-		{ "1.2.3.4", "0.0.0.0/0", true },	{ "10.0.0.127", "10.0.0.0/25", true },
+		{ "10.0.0.77", "10.0.0.0/24", true },   { "10.0.1.77", "10.0.0.0/24", false },
+		{ "10.0.0.1", "10.0.0.1", true },       { "10.0.0.2", "10.0.0.1", false },
+		{ "1.2.3.4", "0.0.0.0/0", true },       { "10.0.0.127", "10.0.0.0/25", true },
 		{ "10.0.0.128", "10.0.0.0/25", false }, { "10.0.0.1", "10.0.0.0/31", true },
-		{ "fd00::1", "fd00::/8", true },	{ "fe80::1", "fd00::/8", false },
-		{ "fd00::1", "0.0.0.0/0", false },	{ "1.2.3.4", "::/0", false },
-		{ "fd00::2", "fd00::1/127", false },	{ "fd00::1", "fd00::1/128", true },
+		{ "fd00::1", "fd00::/8", true },        { "fe80::1", "fd00::/8", false },
+		{ "fd00::1", "0.0.0.0/0", false },      { "1.2.3.4", "::/0", false },
+		{ "fd00::2", "fd00::1/127", false },    { "fd00::1", "fd00::1/128", true },
 	};
 
 	(void)state;
@@ -108,7 +110,8 @@ static void prefixes(void **state)
 	struct mg_addr net = addr("10.0.0.0");
 	struct mg_addr far = addr("10.0.0.1");
 
-	assert_false(mg_addr_in_prefix(&far, &net, 255)); /* more bits than there are: all of them */
+	assert_false(
+		mg_addr_in_prefix(&far, &net, 255)); /* more bits than there are: all of them */
 }
 
 static void tuple_hash_depends_on_everything(void **state)

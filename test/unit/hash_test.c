@@ -25,7 +25,8 @@ static void siphash_vectors(void **state)
 		{ 7, 0xab0200f58b01d137ull },  { 8, 0x93f5f5799a932462ull },
 		{ 15, 0xa129ca6149be45e5ull },
 	};
-	const struct mg_siphash_key key = { .k0 = 0x0706050403020100ull, .k1 = 0x0f0e0d0c0b0a0908ull };
+	const struct mg_siphash_key key = { .k0 = 0x0706050403020100ull,
+					    .k1 = 0x0f0e0d0c0b0a0908ull };
 	uint8_t data[16];
 
 	(void)state;

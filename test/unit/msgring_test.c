@@ -149,7 +149,8 @@ static void random_lengths_keep_order(void **state)
 				assert_int_equal(in, out);
 				continue;
 			}
-			assert_int_equal(len, 1 + mg_rng_below(&replay, mg_msgring_max_len(&b.ring)));
+			assert_int_equal(len,
+					 1 + mg_rng_below(&replay, mg_msgring_max_len(&b.ring)));
 			check(q, len, out++);
 			mg_msgring_release(&b.ring);
 		}

@@ -18,11 +18,16 @@ static void orders_across_the_wrap(void **state)
 		uint32_t a, b;
 		bool lt;
 	} rows[] = {
-		{ 0, 1, true },			 { 1, 0, false },
-		{ 5, 5, false },		 { 0xffffffff, 0, true },
-		{ 0, 0xffffffff, false },	 { 0xfffffff0, 0x10, true },
-		{ 0x7fffffff, 0x80000000, true }, { 0, 0x7fffffff, true },
-		{ 0x80000001, 0, true },	 { 1, 0x80000002, false },
+		{ 0, 1, true },
+		{ 1, 0, false },
+		{ 5, 5, false },
+		{ 0xffffffff, 0, true },
+		{ 0, 0xffffffff, false },
+		{ 0xfffffff0, 0x10, true },
+		{ 0x7fffffff, 0x80000000, true },
+		{ 0, 0x7fffffff, true },
+		{ 0x80000001, 0, true },
+		{ 1, 0x80000002, false },
 	};
 
 	(void)state;

@@ -126,7 +126,8 @@ static void hostile_consumer_is_found_out(void **state)
 	for (size_t i = 0; i < MG_ARRAY_SIZE(lies); i++) {
 		attach_both(&b, &p, &c, 0);
 		for (int k = 0; k < COUNT; k++)
-			(void)mg_spsc_push(&p, &e); /* the last ones only matter: the ring is full */
+			(void)mg_spsc_push(&p,
+					   &e); /* the last ones only matter: the ring is full */
 		atomic_store(&b.shared.head, lies[i]);
 		assert_int_equal(mg_spsc_push(&p, &e), -EBADMSG);
 	}
@@ -144,7 +145,8 @@ static void random_nonsense_is_survived(void **state)
 	mg_rng_init(&rng, 8);
 	attach_both(&b, &p, &c, 0);
 	for (int i = 0; i < 100000; i++) {
-		uint32_t v = mg_rng_below(&rng, 2) ? mg_rng_u32(&rng) : c.own + mg_rng_below(&rng, 20);
+		uint32_t v = mg_rng_below(&rng, 2) ? mg_rng_u32(&rng)
+						   : c.own + mg_rng_below(&rng, 20);
 
 		atomic_store(mg_rng_below(&rng, 2) ? &b.shared.tail : &b.shared.head, v);
 		int err = mg_spsc_push(&p, &e);

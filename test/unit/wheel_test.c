@@ -77,7 +77,8 @@ static uint32_t run_to(struct model *m, uint64_t now_ns)
 		if (m->deadline_ns[i] == 0)
 			continue;
 		/* Still waiting: due less than a tick ago at most, counted from when it was armed. */
-		assert_true(mg_time_after(mg_max_u64(m->deadline_ns[i], m->armed_ns[i]), TICK) > now_ns);
+		assert_true(mg_time_after(mg_max_u64(m->deadline_ns[i], m->armed_ns[i]), TICK) >
+			    now_ns);
 	}
 	return nr;
 }

@@ -18,8 +18,8 @@
 
 static const uint8_t request[] = {
 	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 0x01, 0x08, 0x06, /* Ethernet */
-	0, 1, 8, 0, 6, 4, 0, 1,							 /* request */
-	0x02, 0, 0, 0, 0, 0x01, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2,
+	0,    1,    8,    0,    6,    4,    0,    1,                            /* request */
+	0x02, 0,    0,    0,    0,    0x01, 10,   0, 0, 1, 0, 0,    0,    0,    0, 0, 10, 0, 0, 2,
 };
 
 static void request_round_trip(void **state)
@@ -75,8 +75,8 @@ static void malformed_arp_is_refused(void **state)
 
 static void vlan_tag_is_stepped_over(void **state)
 {
-	static const uint8_t tagged[] = { 2, 0, 0, 0,	 0,    2,    2, 0, 0, 0, 0, 1,
-					  0x81, 0, 0x20, 0x07, 0x08, 0 };
+	static const uint8_t tagged[] = { 2, 0, 0, 0,    0, 2,    2,    0,    0,
+					  0, 0, 1, 0x81, 0, 0x20, 0x07, 0x08, 0 };
 	struct mg_eth_view eth;
 
 	(void)state;
@@ -90,8 +90,12 @@ static void vlan_tag_is_stepped_over(void **state)
 
 static void mac_text(void **state)
 {
-	static const char *const bad[] = { "",			"02:00:00:00:00",    "02:00:00:00:00:0",
-					   "02:00:00:00:00:001", "02-00-00-00-00-01", "0g:00:00:00:00:01",
+	static const char *const bad[] = { "",
+					   "02:00:00:00:00",
+					   "02:00:00:00:00:0",
+					   "02:00:00:00:00:001",
+					   "02-00-00-00-00-01",
+					   "0g:00:00:00:00:01",
 					   "02:00:00:00:00:01 " };
 	struct mg_mac mac;
 	char buf[MG_MAC_STRLEN];

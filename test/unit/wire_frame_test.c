@@ -91,8 +91,8 @@ static void assert_both_ways_agree(const uint8_t *frame, uint32_t len, uint32_t 
 {
 	struct mg_frame_view quick, careful;
 	int err = mg_wire_parse_frame(frame, len, rx_flags, &quick);
-	int want = mg_wire_parse_frame(frame + MG_ETH_HLEN, len - MG_ETH_HLEN, rx_flags | MG_RX_NO_L2,
-				       &careful);
+	int want = mg_wire_parse_frame(frame + MG_ETH_HLEN, len - MG_ETH_HLEN,
+				       rx_flags | MG_RX_NO_L2, &careful);
 
 	assert_int_equal(err, want);
 	if (err < 0)
@@ -107,9 +107,13 @@ static void assert_both_ways_agree(const uint8_t *frame, uint32_t len, uint32_t 
 
 static void quick_and_careful_agree(void **state)
 {
-	static const uint8_t opts[] = { 0, MG_SEG_OPT_TS, MG_SEG_OPT_TS | MG_SEG_OPT_SACK, MG_SEG_OPT_SACK };
-	static const uint16_t flags[] = { MG_TCP_ACK, MG_TCP_ACK | MG_TCP_PSH, MG_TCP_FIN | MG_TCP_ACK,
-					  MG_TCP_RST, MG_TCP_ACK | MG_TCP_URG, MG_TCP_SYN, MG_TCP_AE };
+	static const uint8_t opts[] = { 0, MG_SEG_OPT_TS, MG_SEG_OPT_TS | MG_SEG_OPT_SACK,
+					MG_SEG_OPT_SACK };
+	static const uint16_t flags[] = {
+		MG_TCP_ACK, MG_TCP_ACK | MG_TCP_PSH, MG_TCP_FIN | MG_TCP_ACK,
+		MG_TCP_RST, MG_TCP_ACK | MG_TCP_URG, MG_TCP_SYN,
+		MG_TCP_AE
+	};
 
 	(void)state;
 	for (size_t o = 0; o < MG_ARRAY_SIZE(opts); o++) {
@@ -145,14 +149,16 @@ static void every_changed_byte_agrees(void **state)
 				if (f.b[MG_ETH_HLEN] >> 4 == 6)
 					continue;
 				assert_both_ways_agree(f.b, f.len, 0);
-				assert_both_ways_agree(f.b, f.len, MG_RX_L3_CSUM_OK | MG_RX_L4_CSUM_OK);
+				assert_both_ways_agree(f.b, f.len,
+						       MG_RX_L3_CSUM_OK | MG_RX_L4_CSUM_OK);
 			}
 		}
 	}
 }
 
 /* In a heap block of exactly that size, so that a sanitizer sees one byte too many. */
-static int parse_exact(const uint8_t *bytes, uint32_t len, uint32_t rx_flags, struct mg_frame_view *view)
+static int parse_exact(const uint8_t *bytes, uint32_t len, uint32_t rx_flags,
+		       struct mg_frame_view *view)
 {
 	uint8_t *copy = malloc(len > 0 ? len : 1);
 	int err;
@@ -176,10 +182,10 @@ static void every_truncation_is_refused(void **state)
 		for (uint32_t len = 0; len < f.len; len++) {
 			int err = parse_exact(f.b, len, MG_RX_L3_CSUM_OK | MG_RX_L4_CSUM_OK, &view);
 
-			assert_int_equal(err, len < 14   ? -MG_DROP_FRAME_SHORT :
-					      len == 14 ? -MG_DROP_IP_SHORT :
-					      len < 34  ? -MG_DROP_IP_SHORT :
-							  -MG_DROP_IP_TOTAL_LEN);
+			assert_int_equal(err, len < 14    ? -MG_DROP_FRAME_SHORT
+					      : len == 14 ? -MG_DROP_IP_SHORT
+					      : len < 34  ? -MG_DROP_IP_SHORT
+							  : -MG_DROP_IP_TOTAL_LEN);
 		}
 		assert_int_equal(parse_exact(f.b, f.len, 0, &view), 0);
 	}
@@ -192,10 +198,10 @@ static void reasons(void **state)
 		uint8_t value;
 		int want;
 	} rows[] = {
-		{ 12, 0x88, -MG_DROP_ETH_TYPE },   { 0, 0x01, -MG_DROP_TCP_DST },
-		{ 0, 0xff, -MG_DROP_TCP_DST },	   { 14, 0x46, -MG_DROP_IP_CSUM },
-		{ 24, 0xff, -MG_DROP_IP_CSUM },	   { 20, 0x20, -MG_DROP_IP_CSUM },
-		{ 50, 0x12, -MG_DROP_TCP_CSUM },   { 46, 0x10, -MG_DROP_TCP_CSUM },
+		{ 12, 0x88, -MG_DROP_ETH_TYPE }, { 0, 0x01, -MG_DROP_TCP_DST },
+		{ 0, 0xff, -MG_DROP_TCP_DST },   { 14, 0x46, -MG_DROP_IP_CSUM },
+		{ 24, 0xff, -MG_DROP_IP_CSUM },  { 20, 0x20, -MG_DROP_IP_CSUM },
+		{ 50, 0x12, -MG_DROP_TCP_CSUM }, { 46, 0x10, -MG_DROP_TCP_CSUM },
 		{ 13, 0xdd, -MG_DROP_ETH_TYPE },
 	};
 	struct mg_frame_view view;
@@ -206,7 +212,8 @@ static void reasons(void **state)
 
 		f.b[rows[i].at] = rows[i].value;
 		if (rows[i].at == 46) /* the data offset is looked at before the sum */
-			assert_int_equal(mg_wire_parse_frame(f.b, f.len, 0, &view), -MG_DROP_TCP_DATA_OFF);
+			assert_int_equal(mg_wire_parse_frame(f.b, f.len, 0, &view),
+					 -MG_DROP_TCP_DATA_OFF);
 		else
 			assert_int_equal(mg_wire_parse_frame(f.b, f.len, 0, &view), rows[i].want);
 	}
@@ -219,9 +226,12 @@ static void bad_addresses_are_refused(void **state)
 		uint32_t src, dst;
 		int want;
 	} rows[] = {
-		{ 0xe0000001, 0x0a000002, -MG_DROP_IP_SRC },  { 0xffffffff, 0x0a000002, -MG_DROP_IP_SRC },
-		{ 0x00000000, 0x0a000002, -MG_DROP_IP_SRC },  { 0x0a000001, 0xe0000001, -MG_DROP_TCP_DST },
-		{ 0x0a000001, 0xffffffff, -MG_DROP_TCP_DST }, { 0xf0000001, 0xf0000002, 0 },
+		{ 0xe0000001, 0x0a000002, -MG_DROP_IP_SRC },
+		{ 0xffffffff, 0x0a000002, -MG_DROP_IP_SRC },
+		{ 0x00000000, 0x0a000002, -MG_DROP_IP_SRC },
+		{ 0x0a000001, 0xe0000001, -MG_DROP_TCP_DST },
+		{ 0x0a000001, 0xffffffff, -MG_DROP_TCP_DST },
+		{ 0xf0000001, 0xf0000002, 0 },
 		{ 0x00000001, 0x0a000002, 0 },
 	};
 	const uint32_t verified = MG_RX_L3_CSUM_OK | MG_RX_L4_CSUM_OK;
@@ -265,7 +275,8 @@ static void other_kinds(void **state)
 	assert_int_equal(view.ip.proto, MG_IPPROTO_UDP);
 	f.b[23] = MG_IPPROTO_ICMP;
 	f.b[34] = MG_ICMP_ECHO;
-	assert_int_equal(mg_wire_parse_frame(f.b, f.len, MG_RX_L3_CSUM_OK | MG_RX_L4_CSUM_OK, &view), 0);
+	assert_int_equal(
+		mg_wire_parse_frame(f.b, f.len, MG_RX_L3_CSUM_OK | MG_RX_L4_CSUM_OK, &view), 0);
 	assert_int_equal(view.kind, MG_FRAME_ICMP);
 	assert_int_equal(view.icmp.type, MG_ICMP_ECHO);
 	assert_int_equal(view.ip.l4_len, 25);
@@ -292,7 +303,9 @@ static void merged_segment_in_several_buffers(void **state)
 {
 	struct frame f = build(MG_TCP_ACK, MG_SEG_OPT_TS, 40);
 	const struct mg_chunk rest = { .data = f.b + f.len - 30, .len = 30 };
-	const struct mg_frame_bytes in = { .data = f.b, .len = f.len - 30, .more = &rest, .gso_size = 20 };
+	const struct mg_frame_bytes in = {
+		.data = f.b, .len = f.len - 30, .more = &rest, .gso_size = 20
+	};
 	struct mg_frame_view view;
 	uint8_t copy[40];
 

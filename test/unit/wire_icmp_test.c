@@ -154,8 +154,9 @@ static void short_and_bad_quotes_are_refused(void **state)
 	for (uint32_t icmp_len = 0; icmp_len < len - 20; icmp_len++) {
 		uint32_t n = build(buf, whole + 20, icmp_len);
 
-		assert_int_equal(parse(buf, n, &ip, &icmp),
-				 icmp_len < MG_ICMP_HLEN ? -MG_DROP_ICMP_SHORT : -MG_DROP_ICMP_QUOTE);
+		assert_int_equal(parse(buf, n, &ip, &icmp), icmp_len < MG_ICMP_HLEN
+								    ? -MG_DROP_ICMP_SHORT
+								    : -MG_DROP_ICMP_QUOTE);
 	}
 	static const struct {
 		uint8_t off, value;

@@ -72,7 +72,8 @@ static void fixed_header_round_trip(void **state)
 					      .dport = 80,
 					      .seq = 0xfffffff0,
 					      .ack = 0x12345678,
-					      .flags = MG_TCP_ACK | MG_TCP_PSH | MG_TCP_URG | MG_TCP_AE,
+					      .flags = MG_TCP_ACK | MG_TCP_PSH | MG_TCP_URG |
+						       MG_TCP_AE,
 					      .wnd = 0xabcd,
 					      .urg = 77 };
 	struct mg_seg seg;
@@ -101,8 +102,8 @@ static void fixed_header_round_trip(void **state)
 static void every_truncation_is_refused(void **state)
 {
 	struct mg_tcp_hdr_spec spec = { .flags = MG_TCP_SYN,
-					.opts = MG_SEG_OPT_MSS | MG_SEG_OPT_TS | MG_SEG_OPT_SACK_PERM |
-						MG_SEG_OPT_WS };
+					.opts = MG_SEG_OPT_MSS | MG_SEG_OPT_TS |
+						MG_SEG_OPT_SACK_PERM | MG_SEG_OPT_WS };
 	uint8_t buf[64];
 	struct mg_seg seg;
 	uint32_t len = mg_wire_tcp_emit(buf, &spec);
@@ -154,7 +155,8 @@ static void options_at_any_alignment(void **state)
 		uint8_t opts[40];
 
 		memset(opts, 1, sizeof(opts));
-		memcpy(opts + nops, (uint8_t[]){ 8, 10, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88 }, 10);
+		memcpy(opts + nops,
+		       (uint8_t[]){ 8, 10, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88 }, 10);
 		assert_int_equal(opts_of(MG_TCP_ACK, opts, nops + 10, &seg), MG_SEG_OPT_TS);
 		assert_int_equal(seg.tsval, 0x11223344);
 		assert_int_equal(seg.tsecr, 0x55667788);
@@ -168,11 +170,11 @@ static void illegal_lengths_end_the_options(void **state)
 		uint8_t bytes[16];
 		uint32_t len;
 	} rows[] = {
-		{ { 1, 1, 8, 0 }, 4 },			   /* zero: would loop for ever */
-		{ { 1, 1, 8, 1 }, 4 },			   /* one: likewise */
-		{ { 1, 1, 8, 11 }, 4 },			   /* beyond the header */
-		{ { 1, 1, 1, 8 }, 4 },			   /* no room for the length */
-		{ { 77, 255, 0, 0 }, 4 },		   /* unknown and beyond */
+		{ { 1, 1, 8, 0 }, 4 },                            /* zero: would loop for ever */
+		{ { 1, 1, 8, 1 }, 4 },                            /* one: likewise */
+		{ { 1, 1, 8, 11 }, 4 },                           /* beyond the header */
+		{ { 1, 1, 1, 8 }, 4 },                            /* no room for the length */
+		{ { 77, 255, 0, 0 }, 4 },                         /* unknown and beyond */
 		{ { 77, 0, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2 }, 12 }, /* nothing after it counts */
 	};
 	struct mg_seg seg;
@@ -191,8 +193,10 @@ static void illegal_lengths_end_the_options(void **state)
 static void wrong_lengths_of_known_options(void **state)
 {
 	static const uint8_t rows[][12] = {
-		{ 2, 3, 1, 1 },	 { 2, 5, 1, 1, 1 },	{ 3, 2, 1, 1 },		{ 3, 4, 7, 7 },
-		{ 4, 3, 1, 1 },	 { 8, 9, 0, 0, 0, 0, 0, 0, 0 }, { 5, 2, 1, 1 }, { 5, 9, 0, 0, 0, 0, 0, 0, 0 },
+		{ 2, 3, 1, 1 }, { 2, 5, 1, 1, 1 },
+		{ 3, 2, 1, 1 }, { 3, 4, 7, 7 },
+		{ 4, 3, 1, 1 }, { 8, 9, 0, 0, 0, 0, 0, 0, 0 },
+		{ 5, 2, 1, 1 }, { 5, 9, 0, 0, 0, 0, 0, 0, 0 },
 	};
 	struct mg_seg seg;
 
@@ -244,7 +248,8 @@ static void odd_values(void **state)
 	assert_int_equal(opts_of(MG_TCP_SYN, ws255, sizeof(ws255), &seg), MG_SEG_OPT_WS);
 	assert_int_equal(seg.ws, MG_TCP_WS_MAX);
 	assert_int_equal(opts_of(MG_TCP_SYN, mss0, sizeof(mss0), &seg), 0);
-	assert_int_equal(opts_of(MG_TCP_SYN, mss_then_mss0, sizeof(mss_then_mss0), &seg), MG_SEG_OPT_MSS);
+	assert_int_equal(opts_of(MG_TCP_SYN, mss_then_mss0, sizeof(mss_then_mss0), &seg),
+			 MG_SEG_OPT_MSS);
 	assert_int_equal(seg.mss, 1460);
 }
 
@@ -280,13 +285,16 @@ static void emit_spec(const struct mg_tcp_hdr_spec *spec, const uint8_t *want, u
 /* The layouts Linux sends. */
 static void emitted_option_layouts(void **state)
 {
-	static const uint8_t syn[] = { 2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 3, 3, 8 };
+	static const uint8_t syn[] = { 2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0,
+				       0, 1, 0, 0,    0, 2, 1, 3,  3, 8 };
 	static const uint8_t synack_no_ts[] = { 2, 4, 5, 0xb4, 1, 1, 4, 2, 1, 3, 3, 8 };
 	static const uint8_t syn_ts_only[] = { 2, 4, 5, 0xb4, 1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2 };
 	static const uint8_t ts[] = { 1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2 };
 	static const uint8_t ts_sack[] = { 1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2,
 					   1, 1, 5, 10, 0, 0, 0, 3, 0, 0, 0, 4 };
-	struct mg_tcp_hdr_spec spec = { .flags = MG_TCP_SYN, .mss = 1460, .ws = 8, .tsval = 1, .tsecr = 2 };
+	struct mg_tcp_hdr_spec spec = {
+		.flags = MG_TCP_SYN, .mss = 1460, .ws = 8, .tsval = 1, .tsecr = 2
+	};
 
 	(void)state;
 	spec.opts = MG_SEG_OPT_MSS | MG_SEG_OPT_SACK_PERM | MG_SEG_OPT_TS | MG_SEG_OPT_WS;
@@ -318,8 +326,9 @@ static void all_option_sets_round_trip(void **state)
 	mg_rng_init(&rng, 1);
 	for (int i = 0; i < 20000; i++) {
 		bool syn = mg_rng_below(&rng, 2) == 0;
-		uint32_t mask = syn ? MG_SEG_OPT_MSS | MG_SEG_OPT_WS | MG_SEG_OPT_SACK_PERM | MG_SEG_OPT_TS :
-				      MG_SEG_OPT_TS | MG_SEG_OPT_SACK;
+		uint32_t mask = syn ? MG_SEG_OPT_MSS | MG_SEG_OPT_WS | MG_SEG_OPT_SACK_PERM |
+						MG_SEG_OPT_TS
+				    : MG_SEG_OPT_TS | MG_SEG_OPT_SACK;
 		struct mg_tcp_hdr_spec spec = { .flags = syn ? MG_TCP_SYN : MG_TCP_ACK,
 						.mss = (uint16_t)(1 + mg_rng_below(&rng, 65535)),
 						.ws = (uint8_t)mg_rng_below(&rng, 15),
@@ -345,7 +354,8 @@ static void all_option_sets_round_trip(void **state)
 			assert_int_equal(seg.ws, spec.ws);
 		if (spec.opts & MG_SEG_OPT_SACK) {
 			assert_int_equal(seg.nr_sack, spec.nr_sack);
-			assert_memory_equal(seg.sack, spec.sack, spec.nr_sack * sizeof(spec.sack[0]));
+			assert_memory_equal(seg.sack, spec.sack,
+					    spec.nr_sack * sizeof(spec.sack[0]));
 		}
 	}
 }
@@ -369,13 +379,15 @@ static struct mg_frame_spec frame_spec(const struct mg_addr *src, const struct m
 
 static void whole_packets_carry_right_checksums(void **state)
 {
-	static const struct mg_addr v6a = { .b = { 0xfd, [15] = 1 } }, v6b = { .b = { 0xfd, [15] = 2 } };
+	static const struct mg_addr v6a = { .b = { 0xfd, [15] = 1 } },
+				    v6b = { .b = { 0xfd, [15] = 2 } };
 	struct mg_rng rng;
 
 	(void)state;
 	mg_rng_init(&rng, 4);
 	for (uint32_t len = 0; len < 1500; len += 7) {
-		struct mg_frame_spec spec = len % 2 ? frame_spec(&peer, &us) : frame_spec(&v6a, &v6b);
+		struct mg_frame_spec spec = len % 2 ? frame_spec(&peer, &us)
+						    : frame_spec(&v6a, &v6b);
 		uint8_t buf[2048], payload[1500];
 		struct mg_ip_view ip;
 		struct mg_seg seg;
@@ -439,7 +451,8 @@ static void checksum_spans_buffers_of_odd_length(void **state)
 	spec.payload_sum = mg_csum_copy(0, buf + hdr, "0123456789abcdefghij", 20);
 	mg_wire_emit_ip_tcp(buf, &spec);
 	for (uint32_t a = 1; a < 19; a++) {
-		const struct mg_chunk c3 = { .data = buf + hdr + a + 1, .len = 19 - a + 5 }; /* padding */
+		const struct mg_chunk c3 = { .data = buf + hdr + a + 1,
+					     .len = 19 - a + 5 }; /* padding */
 		const struct mg_chunk c2 = { .data = buf + hdr + a, .len = 1, .next = &c3 };
 		const struct mg_ip_bytes pkt = { .data = buf, .len = hdr + a, .more = &c2 };
 		struct mg_ip_view ip;
