@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * handler.c - see handler.h.
+ */
+#include "daemon/handler.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/assert.h"
+#include "proto/base/bits.h"
+
+void mg_handler_init(struct mg_handler *handler, const struct mg_handler_env *env, struct mg_conf *conf,
+		     struct mg_sessions *sessions)
+{
+	*handler = (struct mg_handler){ .env = *env, .conf = conf, .sessions = sessions };
+	mg_list_init(&handler->with_slow);
+}
+
+static void finish(struct mg_request *request)
+{
+	MG_ASSERT((request->msg.hdr.type & MG_CTL_REPLY) != 0);
+	request->done(request);
+}
+
+static void fail(struct mg_request *request, int status, const char *text)
+{
+	mg_request_fail(request, status, text);
+	finish(request);
+}
+
+static void begin_reply(struct mg_request *request, uint32_t count)
+{
+	mg_ctl_init(&request->msg, (uint16_t)(request->msg.hdr.type | MG_CTL_REPLY), request->msg.hdr.id, count);
+}
+
+static void copy_text(char *buf, size_t size, const char *text)
+{
+	(void)snprintf(buf, size, "%s", text); /* cut is fine */
+}
+
+static void handle_health(struct mg_handler *handler, struct mg_request *request)
+{
+	struct mg_ctl_health *health = &request->msg.health[0];
+
+	begin_reply(request, 1);
+	memset(health, 0, sizeof(*health));
+	handler->env.health(handler->env.ctx, health);
+	if (handler->is_draining) {
+		health->serving = MG_CTL_DRAINING;
+		copy_text(health->reason, sizeof(health->reason), "the daemon is stopping");
+	}
+	finish(request);
+}
+
+static void handle_set_config(struct mg_handler *handler, struct mg_request *request)
+{
+	struct mg_ctl_msg *msg = &request->msg;
+	uint32_t n = msg->hdr.count;
+	struct mg_conf_pair *pairs;
+	struct mg_conf_err err;
+	int res;
+
+	if (!request->is_admin) {
+		fail(request, -EPERM, "only root and the daemon's user may change settings: be one of them, "
+				      "and use the local or the unix address");
+		return;
+	}
+	if (n == 0) {
+		fail(request, -EINVAL, "no setting was named");
+		return;
+	}
+	pairs = calloc(n, sizeof(*pairs));
+	if (pairs == NULL) {
+		fail(request, -ENOMEM, NULL);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		pairs[i] = (struct mg_conf_pair){ msg->kv[i].key, msg->kv[i].value };
+	res = mg_conf_set_many(handler->conf, pairs, n, MG_CONF_LIVE, &err);
+	free(pairs);
+	if (res < 0) {
+		fail(request, res, err.text);
+		return;
+	}
+	handler->env.conf_changed(handler->env.ctx);
+	for (uint32_t i = 0; i < n; i++)
+		(void)mg_conf_get(handler->conf, msg->kv[i].key, msg->kv[i].value, sizeof(msg->kv[i].value),
+				  NULL); /* too long: stays as it was asked for */
+	begin_reply(request, n);
+	finish(request);
+}
+
+struct get_config {
+	struct mg_ctl_msg *msg;
+	uint32_t index;
+	uint32_t start;
+	uint32_t count;
+	uint32_t max;
+	bool more;
+};
+
+static int get_one(void *arg, const struct mg_conf_item *item)
+{
+	struct get_config *get = arg;
+	struct mg_ctl_kv *kv;
+
+	if (get->index++ < get->start)
+		return 0;
+	if (get->count == get->max) {
+		get->more = true;
+		return 1;
+	}
+	kv = &get->msg->kv[get->count++];
+	memset(kv, 0, sizeof(*kv));
+	copy_text(kv->key, sizeof(kv->key), item->key);
+	copy_text(kv->value, sizeof(kv->value), item->value);
+	copy_text(kv->deflt, sizeof(kv->deflt), item->deflt != NULL ? item->deflt : "");
+	kv->flags = (item->is_live ? (uint32_t)MG_CTL_KV_RUNTIME : 0) |
+		    (item->is_default ? (uint32_t)MG_CTL_KV_DEFAULT : 0);
+	return 0;
+}
+
+static void handle_get_config(struct mg_handler *handler, struct mg_request *request)
+{
+	struct get_config get = { .msg = &request->msg, .start = request->msg.hdr.start };
+	char key[sizeof(request->msg.kv[0].key)] = "";
+	char text[MG_CTL_TEXT_MAX];
+	int res;
+
+	if (request->msg.hdr.count > 0)
+		memcpy(key, request->msg.kv[0].key, sizeof(key)); /* terminated by mg_ctl_check() */
+	get.max = mg_ctl_items_max(MG_CTL_GET_CONFIG | MG_CTL_REPLY);
+	res = mg_conf_each(handler->conf, key, get_one, &get);
+	if (res < 0) {
+		(void)snprintf(text, sizeof(text), "there is no setting or section \"%s\"", key); /* cut is fine */
+		fail(request, res, text);
+		return;
+	}
+	begin_reply(request, get.count);
+	request->msg.hdr.start = get.start;
+	request->msg.hdr.more = get.more ? 1 : 0;
+	finish(request);
+}
+
+static void to_slow(struct mg_handler *handler, struct mg_request *request, struct mg_app *app)
+{
+	struct mg_slow_req req = {
+		.type = MG_SLOW_REQ_CTL, .app = app, .msg = &request->msg, .cookie = request
+	};
+
+	request->type = request->msg.hdr.type;
+	mg_list_push_back(&handler->with_slow, &request->node);
+	handler->env.slow(handler->env.ctx, &req);
+}
+
+/* Pages of our own counters first; the slow path's begin where ours end. */
+static void handle_stats(struct mg_handler *handler, struct mg_request *request)
+{
+	uint32_t max = mg_ctl_items_max(MG_CTL_STATS | MG_CTL_REPLY);
+	uint32_t start = request->msg.hdr.start;
+	struct mg_ctl_counter counter;
+	uint32_t own = 0;
+	uint32_t n = 0;
+
+	while (memset(&counter, 0, sizeof(counter)), handler->env.counter(handler->env.ctx, own, &counter)) {
+		if (own++ >= start && n < max)
+			request->msg.counter[n++] = counter;
+	}
+	if (n == 0) {
+		request->msg.hdr.start = start - own;
+		request->stats_base = own;
+		to_slow(handler, request, NULL);
+		return;
+	}
+	begin_reply(request, n);
+	request->msg.hdr.start = start;
+	request->msg.hdr.more = 1; /* at least the slow path's */
+	finish(request);
+}
+
+/* The session that speaks; NULL: the request has been failed. */
+static struct mg_session *need_session(struct mg_handler *handler, struct mg_request *request)
+{
+	struct mg_session *session = request->session;
+
+	if (session == NULL)
+		session = mg_session_find(handler->sessions, &request->msg.hdr.token);
+	if (session == NULL)
+		fail(request, -ESTALE, "there is no such session: attach first, and send the token that it gave");
+	return session;
+}
+
+static void handle_tcp(struct mg_handler *handler, struct mg_request *request)
+{
+	struct mg_session *session = need_session(handler, request);
+	uint16_t type = request->msg.hdr.type;
+	struct mg_region *region;
+	char text[MG_CTL_TEXT_MAX];
+
+	if (session == NULL)
+		return;
+	region = session->region;
+	if (handler->is_draining && (type == MG_CTL_TCP_LISTEN || type == MG_CTL_TCP_CONNECT)) {
+		fail(request, -ESHUTDOWN, "the daemon is stopping");
+		return;
+	}
+	if (type == MG_CTL_TCP_LISTEN && region->nr_listeners + request->msg.hdr.count > region->listeners_max) {
+		(void)snprintf(text, sizeof(text), "this application may have %u listeners (app.listeners_max)",
+			       region->listeners_max); /* fits */
+		fail(request, -EMFILE, text);
+		return;
+	}
+	if (type == MG_CTL_TCP_LISTEN) /* given back if it fails */
+		region->nr_listeners += request->msg.hdr.count;
+	request->count = request->msg.hdr.count;
+	to_slow(handler, request, &region->app);
+}
+
+void mg_handler_handle(struct mg_handler *handler, struct mg_request *request)
+{
+	switch ((enum mg_ctl_type)request->msg.hdr.type) {
+	case MG_CTL_HEALTH_CHECK:
+		handle_health(handler, request);
+		return;
+	case MG_CTL_SET_CONFIG:
+		handle_set_config(handler, request);
+		return;
+	case MG_CTL_GET_CONFIG:
+		handle_get_config(handler, request);
+		return;
+	case MG_CTL_CONNECTIONS:
+	case MG_CTL_LISTENERS:
+		to_slow(handler, request, NULL);
+		return;
+	case MG_CTL_STATS:
+		handle_stats(handler, request);
+		return;
+	case MG_CTL_TCP_LISTEN:
+	case MG_CTL_TCP_ACCEPT:
+	case MG_CTL_TCP_CONNECT:
+	case MG_CTL_TCP_CLOSE:
+	case MG_CTL_TCP_LISTEN_CLOSE:
+	case MG_CTL_TCP_ABORT:
+	case MG_CTL_TCP_SET_OPTION:
+	case MG_CTL_TCP_GET_OPTION:
+		handle_tcp(handler, request);
+		return;
+	case MG_CTL_ATTACH:
+	case MG_CTL_CONTEXT_OPEN:
+	case MG_CTL_NR:
+		break;
+	}
+	fail(request, -EPROTO, "the attach socket alone takes this request");
+}
+
+/* Keeps the application's number of listeners right. The region is alive: app_gone comes after all replies. */
+static void count_listeners(const struct mg_slow_req *req, const struct mg_request *request)
+{
+	struct mg_region *region;
+	bool is_ok = request->msg.hdr.status == 0;
+	bool is_fewer;
+
+	if (req->app == NULL)
+		return;
+	region = mg_container_of(req->app, struct mg_region, app);
+	is_fewer = (request->type == MG_CTL_TCP_LISTEN && !is_ok) ||
+		   (request->type == MG_CTL_TCP_LISTEN_CLOSE && is_ok);
+	if (is_fewer)
+		region->nr_listeners -= request->count < region->nr_listeners ? request->count :
+										region->nr_listeners;
+}
+
+void mg_handler_slow_reply(struct mg_handler *handler, const struct mg_slow_req *req)
+{
+	struct mg_request *request = req->cookie;
+
+	(void)handler;
+	mg_list_remove(&request->node);
+	request->msg.hdr.type = (uint16_t)(request->type | MG_CTL_REPLY);
+	if (request->type == MG_CTL_STATS)
+		request->msg.hdr.start += request->stats_base;
+	count_listeners(req, request);
+	finish(request);
+}
+
+void mg_handler_abandon(struct mg_handler *handler)
+{
+	struct mg_list_node *node;
+
+	while ((node = mg_list_pop_front(&handler->with_slow)) != NULL) {
+		struct mg_request *request = mg_container_of(node, struct mg_request, node);
+
+		request->msg.hdr.type = request->type;
+		fail(request, -ESHUTDOWN, "the daemon has stopped");
+	}
+}
