@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pacer.h - spreads a flow's segments over time.
+ *
+ * Idea:    pace_next_ns is when the credit of what was sent is used up. A flow may send while that is not in
+ *          the future; unused time counts for at most pace_burst_ns. So over any interval t at most
+ *          rate * (t + burst) + one frame leaves.
+ * Use:     mg_pacer_set() on a new rate; mg_pacer_blocked() before, mg_pacer_spend() after each frame.
+ * Threads: pure functions of the flow.
+ */
+#ifndef MG_PACER_H
+#define MG_PACER_H
+#include "fastpath/core/flow.h"
+
+/* 0: not paced. */
+void mg_pacer_set(struct mg_flow *f, uint64_t rate_Bps);
+
+static inline bool mg_pacer_blocked(const struct mg_flow *f, uint64_t now_ns)
+{
+	return f->pace_ns_q10 != 0 && f->pace_next_ns > now_ns;
+}
+
+void mg_pacer_spend(struct mg_flow *f, uint32_t bytes, uint64_t now_ns);
+#endif
