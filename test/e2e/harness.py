@@ -29,9 +29,18 @@ class Failure(Exception):
     """A test's expectation did not hold."""
 
 
+class Skip(Exception):
+    """This machine cannot run the test; the text says why."""
+
+
 def expect(condition, what):
     if not condition:
         raise Failure(what)
+
+
+def expect_equal(found, wanted, what):
+    if found != wanted:
+        raise Failure(f"{what}: found {found!r}, wanted {wanted!r}")
 
 
 def wait_for(what, condition, seconds=10.0, step=0.02):
@@ -59,12 +68,14 @@ class Process:
     """A child of ours with its output kept in a file; ended by its pid at the latest when the suite ends."""
 
     alive = []
+    new_session = False
 
     def __init__(self, argv, log, env=None, stdin=None, stdout=None):
         self.argv, self.log = argv, log
         out = open(log, "ab")
         self.popen = subprocess.Popen(argv, stdout=stdout or out, stderr=out, stdin=stdin or subprocess.DEVNULL,
-                                      env=dict(os.environ, **(env or {})))
+                                      env=dict(os.environ, **(env or {})),
+                                      start_new_session=Process.new_session)
         out.close()
         self.pid = self.popen.pid
         Process.alive.append(self)
@@ -108,8 +119,8 @@ def netns(name):
 class Agent:
     """test/lib/agent: makes libmango calls as it is told, one line each."""
 
-    def __init__(self, bed, instance=None):
-        self.process = Process(netns(bed.dut) + [tool("mango_agent"), "local:" + (instance or bed.instance)],
+    def __init__(self, bed, address=None):
+        self.process = Process(netns(bed.dut) + [tool("mango_agent"), address or bed.address()],
                                bed.path("agent.log"), env=bed.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def send(self, line):
@@ -147,11 +158,11 @@ class Agent:
 class Bed:
     """A testbed of its own with a daemon on one side and the kernel on the other."""
 
-    def __init__(self, driver, config=None, mtu=1500):
+    def __init__(self, driver, config=None, mtu=1500, prefix=None):
         self.driver, self.mtu = driver, mtu
-        self.prefix = f"mge{os.getpid()}"
+        self.prefix = prefix or f"mge{os.getpid()}"
         self.instance = self.prefix
-        self.dir = f"/tmp/mango-e2e-{os.getpid()}"
+        self.dir = f"/tmp/mango-e2e-{self.prefix}"
         self.config = config or {}
         self.dut = self.prefix + ("-peer" if driver == "tap" else "-dut")
         self.peer_ns = self.prefix + "-peer"
@@ -161,6 +172,13 @@ class Bed:
 
     def path(self, name):
         return os.path.join(self.dir, name)
+
+    def address(self, instance=None):
+        """What a client calls the daemon over the local transport."""
+        return "local:" + (instance or self.instance)
+
+    def grpc_unix(self):
+        return "unix:" + self.path("run") + "/grpc.sock"
 
     def testbed(self, *words, check=True):
         return subprocess.run([os.path.join(SRC, "scripts/testbed"), *words], check=check,
@@ -174,6 +192,7 @@ class Bed:
         return self
 
     def down(self):
+        atexit.unregister(self.down)
         if self.daemon:
             self.daemon.stop(signals.SIGKILL)
             self.daemon = None
@@ -188,7 +207,7 @@ class Bed:
             "runtime_dir": self.path("run"),
             "ports": [{"name": "p0", "interface": interface, "driver": self.driver, "mtu": self.mtu,
                        "addresses": [DUT_ADDR + "/24"]}],
-            "ipc": {"grpc": {"listen": ["unix:" + self.path("run") + "/grpc.sock", "localhost:32847"]}},
+            "ipc": {"grpc": {"listen": [self.grpc_unix(), "localhost:32847"]}},
         }
 
     def write_config(self, changes=None, name="mangod.yaml"):
@@ -202,11 +221,29 @@ class Bed:
         argv = netns(self.dut) + [tool("mangod"), "-c", self.write_config(changes)]
         self.daemon = Process(argv, self.path("mangod.log"), env=self.env)
         if ready:
-            wait_for("mangod serves", lambda: self.daemon.poll() is not None or self.ctl("health").returncode == 0, 20)
-            expect(self.daemon.poll() is None, "mangod ended: " + self.daemon.output()[-2000:])
+            self.wait_ready(self.daemon)
             if self.driver == "tap":
                 self.testbed("tap-config")
         return self.daemon
+
+    def wait_ready(self, daemon, address=None, seconds=20):
+        wait_for("mangod serves",
+                 lambda: daemon.poll() is not None or self.ctl("health", address=address).returncode == 0, seconds)
+        expect(daemon.poll() is None, "mangod ended: " + daemon.output()[-2000:])
+
+    def mangod(self, *words, wrap=(), seconds=20):
+        """Runs mangod to its end, which is expected to come soon."""
+        return subprocess.run(netns(self.dut) + list(wrap) + [tool("mangod"), *words], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=seconds, env=dict(os.environ, **self.env))
+
+    def launch(self, config, name):
+        """Another daemon beside the first."""
+        path = self.path(name + ".yaml")
+        with open(path, "w") as f:
+            f.write(json.dumps(config, indent=1) + "\n")
+        daemon = Process(netns(self.dut) + [tool("mangod"), "-c", path], self.path(name + ".log"), env=self.env)
+        self.wait_ready(daemon, self.address(config["instance"]))
+        return daemon
 
     def stop(self, number=signals.SIGTERM):
         code = self.daemon.stop(number)
@@ -214,12 +251,12 @@ class Bed:
         return code
 
     def ctl(self, *words, address=None):
-        argv = [tool("mangoctl"), "--address", address or "local:" + self.instance, *words]
+        argv = [tool("mangoctl"), "--address", address or self.address(), *words]
         return subprocess.run(netns(self.dut) + argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               env=dict(os.environ, **self.env), timeout=30)
 
-    def ctl_json(self, *words):
-        done = self.ctl(*words, "--json")
+    def ctl_json(self, *words, address=None):
+        done = self.ctl(*words, "--json", address=address)
         expect(done.returncode == 0, f"mangoctl {words}: {done.stderr}")
         return json.loads(done.stdout)
 
@@ -231,13 +268,13 @@ class Bed:
             return rows[name]
         return {r["name"]: r["value"] for r in rows}[name]
 
-    def app(self, name, *words):
+    def app(self, name, *words, address=None):
         """Starts one of the example programs on libmango."""
-        argv = netns(self.dut) + [tool(name), "--address", "local:" + self.instance, *words]
+        argv = netns(self.dut) + [tool(name), "--address", address or self.address(), *words]
         return Process(argv, self.path(name + ".log"), env=self.env)
 
-    def agent(self):
-        return Agent(self)
+    def agent(self, address=None):
+        return Agent(self, address)
 
     def peer(self, function, *args, seconds=60):
         """Calls function(*args) in a child inside the peer's namespace; returns its value or raises its failure."""
@@ -335,6 +372,8 @@ def run(tests, argv=None):
         try:
             function()
             print(f"ok {i} - {name} # {time.monotonic() - start:.1f} s", flush=True)
+        except Skip as e:
+            print(f"ok {i} - {name} # SKIP {e}", flush=True)
         except Exception as e:  # a test that breaks has failed
             failed += 1
             print(f"not ok {i} - {name}")
