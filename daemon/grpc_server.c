@@ -158,13 +158,19 @@ void mg_grpc_server_end_session(struct mg_grpc_server *server, const struct mg_c
 	pthread_mutex_unlock(&server->lock);
 }
 
-void mg_grpc_server_stop(struct mg_grpc_server *server)
+void mg_grpc_server_shut(struct mg_grpc_server *server)
 {
 	if (server == NULL)
 		return;
 	pthread_mutex_lock(&server->lock);
 	server->is_stopping = true;
 	pthread_mutex_unlock(&server->lock);
+}
+
+void mg_grpc_server_stop(struct mg_grpc_server *server)
+{
+	if (server == NULL)
+		return;
 	grpc_server_shutdown_and_notify(server->core, server->cq, NULL);
 	grpc_server_cancel_all_calls(server->core);
 	(void)pthread_join(server->thread, NULL); /* it is ours and was not joined */

@@ -38,6 +38,8 @@ void mg_grpc_server_adopt(struct mg_grpc_server *server, int fd, bool is_admin);
 void mg_grpc_server_set_serving(struct mg_grpc_server *server, bool is_serving);
 /* Ends the streams of a session that is over. */
 void mg_grpc_server_end_session(struct mg_grpc_server *server, const struct mg_ctl_token *token);
-/* Takes no new calls, cancels what is open, waits for the thread. Requests must have been answered. NULL is allowed. */
+/* From now on no call makes a request any more. */
+void mg_grpc_server_shut(struct mg_grpc_server *server);
+/* After mg_grpc_server_shut(): takes no new calls, cancels what is open, waits for the thread. Requests must have been answered. NULL is allowed. */
 void mg_grpc_server_stop(struct mg_grpc_server *server);
 #endif

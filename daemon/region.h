@@ -17,11 +17,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "proto/base/list.h"
 #include "proto/path/app.h"
 
 #define MG_REGION_CONTEXTS 16 /* threads and processes of one application that wait for events */
 
 struct mg_region {
+	struct mg_list_node node; /* of all (session.c) */
 	struct mg_app app;
 	int fd;
 	uid_t uid;

@@ -28,6 +28,7 @@ int mg_sessions_init(struct mg_sessions *sessions, const struct mg_conf *conf, s
 		.nr_workers = limits->nr_workers,
 	};
 	mg_list_init(&sessions->list);
+	mg_list_init(&sessions->regions);
 	for (uint32_t i = 0; i < MG_SESSION_BUCKETS; i++)
 		mg_list_init(&sessions->buckets[i]);
 	if (getrandom(&sessions->daemon_epoch, sizeof(sessions->daemon_epoch), 0) < 0)
@@ -125,6 +126,7 @@ static int new_region(struct mg_sessions *sessions, const struct mg_peer *peer, 
 	region->access = access;
 	region->listeners_max = limits.listeners_max;
 	region->connections_max = limits.connections_max;
+	mg_list_push_back(&sessions->regions, &region->node);
 	sessions->nr_regions++;
 	*ret_region = region;
 	return 0;
@@ -133,6 +135,7 @@ static int new_region(struct mg_sessions *sessions, const struct mg_peer *peer, 
 static void drop_region(struct mg_sessions *sessions, struct mg_region *region)
 {
 	give_id(sessions, region->app.id);
+	mg_list_remove(&region->node);
 	sessions->nr_regions--;
 	mg_region_free(region);
 }
@@ -257,6 +260,10 @@ void mg_sessions_app_gone(struct mg_sessions *sessions, struct mg_app *app)
 
 void mg_sessions_close(struct mg_sessions *sessions)
 {
+	if (sessions->ids == NULL)
+		return;
+	MG_LIST_FOREACH_SAFE(it, &sessions->regions)
+		drop_region(sessions, mg_container_of(it, struct mg_region, node));
 	free(sessions->ids);
 	sessions->ids = NULL;
 }

@@ -48,9 +48,10 @@ struct mg_sessions {
 	const struct mg_conf *conf;
 	struct mg_access *access;
 	struct mg_list list;
+	struct mg_list regions; /* until they are freed */
 	struct mg_list buckets[MG_SESSION_BUCKETS];
 	uint32_t nr_sessions;
-	uint32_t nr_regions;  /* until they are freed */
+	uint32_t nr_regions;
 	uint32_t apps_max;    /* of the slow path */
 	uint32_t windows_max; /* likewise, of one region */
 	uint64_t payload_max;
