@@ -191,6 +191,11 @@ class Bed:
         atexit.register(self.down)
         return self
 
+    def end_all(self):
+        """Ends every process of ours, at once."""
+        _end_all()
+        self.daemon = None
+
     def down(self):
         atexit.unregister(self.down)
         if self.daemon:
@@ -260,13 +265,15 @@ class Bed:
         expect(done.returncode == 0, f"mangoctl {words}: {done.stderr}")
         return json.loads(done.stdout)
 
-    def stat(self, name):
-        """The value of one counter."""
-        stats = self.ctl_json("stats")
-        rows = stats.get("stats", stats) if isinstance(stats, dict) else stats
-        if isinstance(rows, dict):
-            return rows[name]
-        return {r["name"]: r["value"] for r in rows}[name]
+    def stats(self):
+        """All counters by name."""
+        return self.ctl_json("stats")["stats"]
+
+    def listeners(self, address=None):
+        return self.ctl_json("listeners", address=address)["listeners"]
+
+    def listens(self, port, address=None):
+        return any(x["local"].endswith(f":{port}") for x in self.listeners(address))
 
     def app(self, name, *words, address=None):
         """Starts one of the example programs on libmango."""
@@ -283,8 +290,8 @@ class Bed:
     def peer_start(self, function, *args):
         return Peer(self, function, *args)
 
-    def connections(self):
-        return self.ctl_json("connections")["connections"]
+    def connections(self, address=None):
+        return self.ctl_json("connections", address=address)["connections"]
 
 
 class Peer:
@@ -361,8 +368,11 @@ def recv_all(s, n):
     return bytes(data)
 
 
-def run(tests, argv=None):
-    """Runs (name, function) pairs and prints TAP. A word on the command line picks the tests whose name has it."""
+def run(tests, argv=None, recover=None):
+    """Runs (name, function) pairs and prints TAP. A word on the command line picks the tests whose name has it.
+
+    recover() is called after a failure, so that the next test starts from where it expects to.
+    """
     words = [w for w in (argv if argv is not None else sys.argv[1:]) if not w.startswith("-")]
     picked = [t for t in tests if not words or any(w in t[0] for w in words)]
     failed = 0
@@ -379,6 +389,8 @@ def run(tests, argv=None):
             print(f"not ok {i} - {name}")
             text = str(e) if isinstance(e, Failure) else traceback.format_exc()
             print("\n".join("# " + line for line in text.splitlines()), flush=True)
+            if recover:
+                recover()
     return 1 if failed else 0
 
 

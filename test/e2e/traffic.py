@@ -37,7 +37,7 @@ def start_echo(*words):
     global server
     stop_server()
     server = bed.app("echo_server", "--port", str(PORT), *words)
-    wait_for("the echo server listens", lambda: any(x["port"] == PORT for x in bed.ctl_json("listeners")["listeners"]))
+    wait_for("the echo server listens", lambda: bed.listens(PORT))
 
 
 def stop_server():
@@ -45,7 +45,7 @@ def stop_server():
     if server:
         server.stop()
         server = None
-        wait_for("its listener is gone", lambda: bed.ctl_json("listeners")["listeners"] == [])
+        wait_for("its listener is gone", lambda: bed.listeners() == [])
 
 
 def settled():
@@ -444,7 +444,7 @@ def test_app_killed():
     took = bed.peer(hold)
     expect(took is not None and took < 1.0, f"no reset within a second ({took})")
     server.wait()
-    wait_for("the session is gone", lambda: bed.ctl_json("listeners")["listeners"] == [], 1.0)
+    wait_for("the session is gone", lambda: bed.listeners() == [], 1.0)
     start_echo()
     expect(bed.peer(echo_once, PORT, 1000, 6), "a new server on the same port")
     settled()
