@@ -53,6 +53,13 @@ struct mg_cc {
 	uint32_t ssthresh; /* bytes */
 	uint32_t iw_bytes;
 	uint64_t pacing_Bps;
+	/* Kept by mg_cc_sample() for all algorithms; they may read it. */
+	uint64_t round_end;       /* delivered_bytes at which the window of the last reduction has passed */
+	uint64_t rto_delivered;   /* delivered_bytes at the last time-out */
+	uint32_t prior_cwnd;      /* before the last reduction, for undo */
+	uint32_t prior_ssthresh;
+	bool in_recovery;         /* between LOSS and RECOVERED: no growth */
+	bool in_rto;              /* a time-out happened and nothing was delivered since */
 	alignas(8) uint8_t priv[MG_CC_PRIV_BYTES];
 };
 

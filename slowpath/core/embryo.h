@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * embryo.h - passive handshakes that are not finished: small records in a bounded table.
+ *
+ * Idea:    a SYN makes an embryo (SYN-RECEIVED) that remembers what the final ACK needs and retransmits the
+ *          SYN-ACK with back-off. The ACK makes a connection. When there is no room, a SYN cookie carries
+ *          the same by way of the peer. A reset brings the listener back to where it was: the embryo goes.
+ * Threads: the slow path.
+ */
+#ifndef MG_EMBRYO_H
+#define MG_EMBRYO_H
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "slowpath/core/handshake.h"
+#include "slowpath/core/tuples.h"
+
+struct mg_slow;
+struct mg_in;
+struct mg_listener;
+
+struct mg_embryo {
+	struct mg_tuple_node node; /* first: found through the table of tuples */
+	struct mg_handshake hs;
+	uint32_t listener; /* id */
+	uint64_t sent_ns;  /* the SYN-ACK, for the round trip */
+	uint32_t rcvbuf_bytes;
+	uint8_t retries;
+	uint8_t state;
+	uint16_t reserved;
+};
+static_assert(sizeof(struct mg_embryo) <= 96, "embryos are small");
+
+/* A SYN for a listener. floor_iss: 0, or the ISN must come after this (reuse of TIME-WAIT). */
+void mg_embryo_syn(struct mg_slow *s, struct mg_listener *l, const struct mg_in *in, uint32_t floor_iss);
+void mg_embryo_input(struct mg_slow *s, uint32_t idx, const struct mg_in *in);
+/* An ACK for a listener that nobody knows: may be a cookie. False: it is not. */
+bool mg_embryo_cookie_ack(struct mg_slow *s, struct mg_listener *l, const struct mg_in *in);
+void mg_embryo_timer(struct mg_slow *s, uint32_t idx);
+void mg_embryo_drop(struct mg_slow *s, uint32_t idx);
+void mg_embryo_drop_all_of(struct mg_slow *s, uint32_t listener_id);
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * icmp.c - ICMP: echo is answered; errors are believed as far as RFC 5927 lets us.
+ *
+ * Idea:    an error must quote a segment that we may have in flight: in SYN-SENT the very SYN, later a
+ *          sequence number between SND.UNA and SND.NXT, which only the worker knows; so a "fragmentation
+ *          needed" waits for its report. Errors never end a synchronised connection; in SYN-SENT only a
+ *          closed port or protocol does, others are remembered and reported when retransmissions are over.
+ */
+#include <errno.h>
+
+#include "proto/base/seq.h"
+#include "proto/wire/eth.h"
+#include "slowpath/core/engine.h"
+
+#define PMTU_MIN 552 /* as Linux: less is an attack or a broken router */
+
+static void echo(struct mg_slow *s, const struct mg_frame_view *fv)
+{
+	struct mg_msg_packet *out = mg_slow_out(s);
+	uint32_t l3_len = MG_IPV4_HLEN + fv->ip.l4_len;
+	uint32_t l2_len = 0;
+	struct mg_hop hop;
+
+	if (!mg_source_is_valid(s, &fv->ip.src) || mg_routes_find(&s->routes, &fv->ip.src, &hop) < 0) {
+		s->stats.icmp_ignored++;
+		return;
+	}
+	if (s->routes.ports[hop.port].has_l2)
+		l2_len = MG_ETH_HLEN;
+	if (l2_len + l3_len > MG_SLOW_FRAME_MAX || l3_len > s->routes.ports[hop.port].mtu) {
+		s->stats.drop_too_long++;
+		return;
+	}
+	if (l2_len != 0) {
+		struct mg_mac later = { { 0 } };
+
+		(void)mg_wire_eth_emit(out->data, &later, &s->routes.ports[hop.port].mac, MG_ETHERTYPE_IPV4);
+	}
+	s->stats.icmp_echo++;
+	(void)mg_wire_icmp_echo_reply(out->data + l2_len, &fv->ip, s->conf.ttl);
+	mg_neigh_output(s, &hop, 0, l2_len + l3_len);
+}
+
+/* RFC 1191 5 and 7.1: a router that does not tell; the next plateau below. */
+static uint32_t plateau(uint32_t len)
+{
+	static const uint16_t table[] = { 32000, 17914, 8166, 4352, 2002, 1492, 1006, PMTU_MIN };
+
+	for (uint32_t i = 0; i < MG_ARRAY_SIZE(table); i++)
+		if (table[i] < len)
+			return table[i];
+	return PMTU_MIN;
+}
+
+static uint32_t errno_of(const struct mg_icmp_view *icmp)
+{
+	if (icmp->type == MG_ICMP_UNREACH) {
+		switch (icmp->code) {
+		case MG_ICMP_UNREACH_NET:
+			return ENETUNREACH;
+		case MG_ICMP_UNREACH_PROTO:
+			return ENOPROTOOPT;
+		case MG_ICMP_UNREACH_PORT:
+			return ECONNREFUSED;
+		default:
+			return EHOSTUNREACH;
+		}
+	}
+	return icmp->type == MG_ICMP_PARAM_PROBLEM ? EPROTO : EHOSTUNREACH;
+}
+
+static bool is_hard(const struct mg_icmp_view *icmp)
+{
+	return icmp->type == MG_ICMP_UNREACH &&
+	       (icmp->code == MG_ICMP_UNREACH_PROTO || icmp->code == MG_ICMP_UNREACH_PORT);
+}
+
+static void opening_error(struct mg_slow *s, struct mg_conn *c, const struct mg_icmp_view *icmp)
+{
+	if (icmp->quote_seq != c->hs.iss) {
+		s->stats.icmp_invalid++;
+		return;
+	}
+	if (icmp->type == MG_ICMP_UNREACH && icmp->code == MG_ICMP_UNREACH_FRAG_NEEDED)
+		return; /* a SYN fits everywhere */
+	c->soft_error = errno_of(icmp);
+	if (!is_hard(icmp))
+		return;
+	s->stats.connects_unreachable++;
+	mg_active_fail(s, c, c->soft_error);
+}
+
+static void error_for_conn(struct mg_slow *s, struct mg_conn *c, const struct mg_icmp_view *icmp)
+{
+	uint32_t mtu = icmp->mtu != 0 ? icmp->mtu : plateau(icmp->quote_l3_len);
+
+	if (c->state < MG_TCP_ESTABLISHED) {
+		if (c->flow == MG_CONN_FLOW_NONE)
+			opening_error(s, c, icmp);
+		return;
+	}
+	if (icmp->type != MG_ICMP_UNREACH || icmp->code != MG_ICMP_UNREACH_FRAG_NEEDED) {
+		s->stats.icmp_soft++;
+		c->soft_error = errno_of(icmp);
+		return;
+	}
+	if (c->flow != MG_CONN_FLOW_LIVE || c->icmp_mtu != 0)
+		return;
+	c->icmp_seq = icmp->quote_seq;
+	c->icmp_mtu = mg_max_u32(mtu, PMTU_MIN);
+	mg_conn_command(s, c, MG_CONN_CMD_REPORT);
+}
+
+/* The worker's books tell whether the quoted segment can be ours. */
+void mg_icmp_report(struct mg_slow *s, struct mg_conn *c, const struct mg_ev_removed *ev)
+{
+	uint32_t mtu = c->icmp_mtu;
+	uint16_t mss;
+
+	c->icmp_mtu = 0;
+	if (mtu == 0)
+		return;
+	if (!mg_seq_between(c->icmp_seq, ev->snd_una, ev->snd_nxt)) {
+		s->stats.icmp_invalid++;
+		return;
+	}
+	if (!mg_pmtu_learn(s, &c->node.tuple.raddr, mtu))
+		return;
+	mss = mg_handshake_snd_mss(s, &c->node.tuple, &c->hs, c->mss_max);
+	if (mss >= c->snd_mss)
+		return;
+	s->stats.pmtu_updates++;
+	c->snd_mss = mss;
+	c->cc.mss = mss;
+	mg_conn_command(s, c, MG_CONN_CMD_PMTU);
+}
+
+static void error_input(struct mg_slow *s, const struct mg_icmp_view *icmp)
+{
+	uint32_t ref;
+
+	if (icmp->type == MG_ICMP_SOURCE_QUENCH || icmp->type == MG_ICMP_REDIRECT ||
+	    icmp->quote_proto != MG_IPPROTO_TCP) {
+		s->stats.icmp_ignored++; /* RFC 6633; redirects are not followed */
+		return;
+	}
+	s->stats.icmp_errors++;
+	ref = mg_tuples_find(&s->tuples, &icmp->quote);
+	if (ref == MG_TUPLES_NONE) {
+		s->stats.icmp_invalid++;
+		return;
+	}
+	/* embryos go on retransmitting, TIME-WAIT has nothing to lose */
+	if (mg_tuples_kind(ref) == MG_TUPLES_CONN)
+		error_for_conn(s, &s->conns[mg_tuples_index(ref)], icmp);
+}
+
+void mg_icmp_input(struct mg_slow *s, const struct mg_frame_view *fv, uint16_t port)
+{
+	(void)port; /* the way back is the route's business */
+	if (!mg_routes_is_local(&s->routes, &fv->ip.dst)) {
+		s->stats.drop_not_ours++;
+		return;
+	}
+	if (fv->icmp.type == MG_ICMP_ECHO)
+		echo(s, fv);
+	else if (fv->icmp.is_error)
+		error_input(s, &fv->icmp);
+	else
+		s->stats.icmp_ignored++;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* listener.c - see listener.h. */
+#include "slowpath/core/listener.h"
+
+#include <errno.h>
+
+#include "proto/base/assert.h"
+#include "slowpath/core/close.h"
+#include "slowpath/core/engine.h"
+
+#define GEN_MASK 0xffffu
+
+static uint32_t id_of(uint32_t idx, uint32_t gen)
+{
+	return (gen & GEN_MASK) << 16 | idx;
+}
+
+struct mg_listener *mg_listener_by_id(struct mg_slow *s, uint32_t id)
+{
+	uint32_t idx = id & 0xffff;
+
+	if (!mg_pool_is_live(&s->listener_pool, idx) || s->listeners[idx].id != id)
+		return NULL;
+	return &s->listeners[idx];
+}
+
+static uint32_t *head_of(const struct mg_slow *s, uint16_t port)
+{
+	return &s->listener_heads[port & (MG_LISTENER_HEADS - 1)];
+}
+
+/* 2: this very address; 1: any of its family, or any at all; 0: no. */
+static int match(const struct mg_listener *l, const struct mg_addr *addr)
+{
+	if (mg_addr_eq(&l->addr, addr))
+		return 2;
+	if (!mg_addr_is_any(&l->addr))
+		return 0;
+	return !mg_addr_is_v4(&l->addr) || mg_addr_is_v4(addr);
+}
+
+/* The n-th listener with at least this quality; counts them in *ret_nr. */
+static struct mg_listener *nth(struct mg_slow *s, const struct mg_tuple *t, int quality, uint32_t n, uint32_t *ret_nr)
+{
+	struct mg_listener *found = NULL;
+	uint32_t nr = 0;
+
+	for (uint32_t i = *head_of(s, t->lport); i != MG_LISTENER_NONE; i = s->listeners[i].next) {
+		struct mg_listener *l = &s->listeners[i];
+
+		if (l->port != t->lport || match(l, &t->laddr) != quality)
+			continue;
+		if (nr++ == n)
+			found = l;
+	}
+	*ret_nr = nr;
+	return found;
+}
+
+struct mg_listener *mg_listener_find(struct mg_slow *s, const struct mg_tuple *tuple, uint32_t hash)
+{
+	for (int quality = 2; quality >= 1; quality--) {
+		uint32_t nr;
+		struct mg_listener *l = nth(s, tuple, quality, 0, &nr);
+
+		if (nr > 1)
+			l = nth(s, tuple, quality, hash % nr, &nr);
+		if (l != NULL)
+			return l;
+	}
+	return NULL;
+}
+
+bool mg_listener_has_port(const struct mg_slow *s, uint16_t port)
+{
+	for (uint32_t i = *head_of(s, port); i != MG_LISTENER_NONE; i = s->listeners[i].next)
+		if (s->listeners[i].port == port)
+			return true;
+	return false;
+}
+
+static bool in_conflict(const struct mg_listener *l, const struct mg_ctl_listen *listen)
+{
+	bool overlap = match(l, &listen->addr) != 0 ||
+		       (mg_addr_is_any(&listen->addr) &&
+			(!mg_addr_is_v4(&listen->addr) || mg_addr_is_v4(&l->addr)));
+
+	if (l->port != listen->port || !overlap)
+		return false;
+	return (l->flags & listen->flags & MG_CTL_LISTEN_REUSEPORT) == 0;
+}
+
+static int check_listen(struct mg_slow *s, const struct mg_slow_app *app, struct mg_ctl_listen *listen)
+{
+	if (listen->context >= app->app->nr_contexts)
+		return -EINVAL;
+	if (!mg_addr_is_any(&listen->addr) && !mg_routes_is_local(&s->routes, &listen->addr))
+		return -EADDRNOTAVAIL;
+	if (listen->port == 0)
+		return mg_ports_pick_listen(s, &listen->port);
+	for (uint32_t i = *head_of(s, listen->port); i != MG_LISTENER_NONE; i = s->listeners[i].next)
+		if (in_conflict(&s->listeners[i], listen))
+			return -EADDRINUSE;
+	return 0;
+}
+
+int mg_listener_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_listen *listen)
+{
+	struct mg_listener *l;
+	uint32_t idx, gen;
+	uint32_t *head;
+	int err;
+
+	err = check_listen(s, app, listen);
+	if (err < 0)
+		return err;
+	if (mg_pool_alloc(&s->listener_pool, &idx, &gen) < 0)
+		return -ENOBUFS;
+	head = head_of(s, listen->port);
+	l = &s->listeners[idx];
+	*l = (struct mg_listener){
+		.addr = listen->addr,
+		.port = listen->port,
+		.flags = listen->flags,
+		.next = *head,
+		.id = id_of(idx, gen),
+		.app = app->slot,
+		.context = listen->context,
+		.backlog = mg_clamp_u32(listen->backlog, 1, 65535),
+		.queue_head = MG_CONN_NONE,
+		.queue_tail = MG_CONN_NONE,
+		.rcvbuf_bytes = mg_rcvbuf_of(s, listen->rcvbuf_bytes),
+		.sndbuf_bytes = mg_sndbuf_of(s, listen->sndbuf_bytes),
+		.cookie = listen->cookie,
+	};
+	mg_state_set(&s->states, &l->state, MG_TCP_LISTEN);
+	*head = idx;
+	app->nr_listeners++;
+	listen->listener = l->id;
+	listen->rcvbuf_bytes = l->rcvbuf_bytes;
+	listen->sndbuf_bytes = l->sndbuf_bytes;
+	return 0;
+}
+
+/* Out of the queue, and the application learns of it. */
+static void let_out(struct mg_slow *s, struct mg_listener *l)
+{
+	while (l->credits > 0 && l->queue_head != MG_CONN_NONE) {
+		struct mg_conn *c = &s->conns[l->queue_head];
+
+		l->queue_head = c->queue_next;
+		if (l->queue_head == MG_CONN_NONE)
+			l->queue_tail = MG_CONN_NONE;
+		l->nr_queued--;
+		l->credits--;
+		l->accepted++;
+		c->queue_next = MG_CONN_NONE;
+		c->listener = MG_LISTENER_NONE;
+		c->flags &= ~(uint32_t)MG_CONN_QUEUED;
+		mg_conn_notify(s, c, MG_SHM_EV_ACCEPTED);
+	}
+}
+
+void mg_listener_enqueue(struct mg_slow *s, struct mg_listener *l, struct mg_conn *c)
+{
+	c->listener = l->id;
+	c->queue_next = MG_CONN_NONE;
+	c->flags |= MG_CONN_QUEUED;
+	if (l->queue_tail == MG_CONN_NONE)
+		l->queue_head = c->idx;
+	else
+		s->conns[l->queue_tail].queue_next = c->idx;
+	l->queue_tail = c->idx;
+	l->nr_queued++;
+	let_out(s, l);
+}
+
+bool mg_listener_is_full(const struct mg_listener *l)
+{
+	return l->nr_queued >= l->backlog;
+}
+
+int mg_listener_accept(struct mg_slow *s, const struct mg_slow_app *app, const struct mg_ctl_accept *accept)
+{
+	struct mg_listener *l = mg_listener_by_id(s, accept->listener);
+
+	if (l == NULL || l->app != app->slot)
+		return -ENOENT;
+	l->credits = l->credits + accept->credits < l->credits ? UINT32_MAX : l->credits + accept->credits;
+	let_out(s, l);
+	return 0;
+}
+
+static void tell_ended(struct mg_slow *s, const struct mg_listener *l, int error)
+{
+	struct mg_slow_app *a = &s->apps[l->app];
+	_Atomic uint32_t dirty = 0; /* listeners have no window: each end is its own entry */
+	struct mg_shm_event ev = {
+		.kind = MG_SHM_EV_LISTENER,
+		.index = (uint32_t)-error,
+		.cookie = l->cookie,
+	};
+
+	if (mg_app_notify(a->app, MG_SHM_PRODUCER_SLOW, l->context, &ev, &dirty))
+		a->wake |= 1u << l->context;
+}
+
+/* What was established but never accepted is reset, as Linux does. */
+static void reset_queue(struct mg_slow *s, struct mg_listener *l)
+{
+	while (l->queue_head != MG_CONN_NONE) {
+		struct mg_conn *c = &s->conns[l->queue_head];
+
+		l->queue_head = c->queue_next;
+		l->nr_queued--;
+		c->queue_next = MG_CONN_NONE;
+		c->listener = MG_LISTENER_NONE;
+		c->flags &= ~(uint32_t)MG_CONN_QUEUED;
+		c->flags |= MG_CONN_RELEASED;
+		if (c->flow == MG_CONN_FLOW_GONE)
+			mg_conn_free(s, c);
+		else
+			mg_conn_end(s, c, ECONNABORTED, true);
+	}
+	l->queue_tail = MG_CONN_NONE;
+}
+
+void mg_listener_end(struct mg_slow *s, struct mg_listener *l, int error)
+{
+	uint32_t idx = l->id & 0xffff;
+	uint32_t *link = head_of(s, l->port);
+	struct mg_slow_app *a = &s->apps[l->app];
+
+	while (*link != idx) {
+		MG_ASSERT(*link != MG_LISTENER_NONE);
+		link = &s->listeners[*link].next;
+	}
+	*link = l->next;
+	mg_embryo_drop_all_of(s, l->id);
+	a->nr_listeners--; /* before connections go: they may be what its leaving waits for */
+	reset_queue(s, l);
+	if (error != 0)
+		tell_ended(s, l, error);
+	mg_state_set(&s->states, &l->state, MG_TCP_CLOSED);
+	l->id = 0;
+	mg_pool_free(&s->listener_pool, idx);
+}
+
+int mg_listener_close(struct mg_slow *s, const struct mg_slow_app *app, uint32_t id)
+{
+	struct mg_listener *l = mg_listener_by_id(s, id);
+
+	if (l == NULL || l->app != app->slot)
+		return -ENOENT;
+	mg_listener_end(s, l, 0);
+	return 0;
+}

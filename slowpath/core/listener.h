@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * listener.h - listeners: address, port, and the queue of established connections nobody accepted yet.
+ *
+ * Idea:    found by port, then by address: an exact one before "any"; of a REUSEPORT group the tuple's hash
+ *          picks one. The queue holds connections without their event; accept credits let them out. A
+ *          queue longer than the backlog stops new handshakes. An id is index and generation.
+ * Threads: the slow path.
+ */
+#ifndef MG_LISTENER_H
+#define MG_LISTENER_H
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/base/addr.h"
+#include "proto/ctl/ctl.h"
+
+#define MG_LISTENER_NONE UINT32_MAX
+#define MG_LISTENER_HEADS 1024
+#define MG_LISTENERS_MAX 65535
+
+struct mg_slow;
+struct mg_conn;
+struct mg_slow_app;
+
+struct mg_listener {
+	struct mg_addr addr;
+	uint16_t port;
+	uint16_t flags; /* enum mg_ctl_listen_flag */
+	uint8_t state;  /* LISTEN while it lives */
+	uint32_t next;  /* hash chain */
+	uint32_t id;
+	uint32_t app; /* slot */
+	uint32_t context;
+	uint32_t backlog;
+	uint32_t credits;
+	uint32_t queue_head, queue_tail; /* connections */
+	uint32_t nr_queued;
+	uint32_t nr_embryos;
+	uint32_t rcvbuf_bytes, sndbuf_bytes;
+	uint64_t cookie;
+	uint64_t accepted;
+	uint64_t dropped;
+	uint64_t cookie_until_ns; /* cookies were sent: ACKs may bring them until then */
+};
+
+/* NULL when the id is stale or nonsense. */
+struct mg_listener *mg_listener_by_id(struct mg_slow *s, uint32_t id);
+/* Whose is a SYN (or a cookie's ACK) of this tuple? NULL: nobody's. */
+struct mg_listener *mg_listener_find(struct mg_slow *s, const struct mg_tuple *tuple, uint32_t hash);
+bool mg_listener_has_port(const struct mg_slow *s, uint16_t port);
+/* Fills in id and port. 0, -EADDRINUSE, -EADDRNOTAVAIL, -ENOSPC, -EINVAL. */
+int mg_listener_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_listen *listen);
+int mg_listener_accept(struct mg_slow *s, const struct mg_slow_app *app, const struct mg_ctl_accept *accept);
+int mg_listener_close(struct mg_slow *s, const struct mg_slow_app *app, uint32_t id);
+/* Without asking whose; error: what the application is told by an event, 0: nothing. */
+void mg_listener_end(struct mg_slow *s, struct mg_listener *l, int error);
+bool mg_listener_is_full(const struct mg_listener *l);
+/* An established connection joins the queue; it is announced when a credit is there. */
+void mg_listener_enqueue(struct mg_slow *s, struct mg_listener *l, struct mg_conn *c);
+#endif

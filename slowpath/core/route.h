@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * route.h - ports, our addresses, routes: who are we, and which way out.
+ *
+ * Idea:    a short list each, searched linearly: hundreds at most, and only the slow path looks. An address
+ *          brings its connected route. The longest prefix wins, of equals the first.
+ * Threads: the slow path.
+ */
+#ifndef MG_ROUTE_H
+#define MG_ROUTE_H
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "slowpath/core/slow.h"
+
+struct mg_routes {
+	struct mg_slow_port ports[MG_SLOW_PORTS_MAX];
+	struct mg_slow_addr addrs[MG_SLOW_ADDRS_MAX];
+	struct mg_slow_route routes[MG_SLOW_ROUTES_MAX];
+	uint32_t nr_ports;
+	uint32_t nr_addrs;
+	uint32_t nr_routes;
+};
+
+/* The first hop towards an address. */
+struct mg_hop {
+	struct mg_addr addr; /* of the neighbour: the destination itself or a gateway */
+	uint16_t port;
+};
+
+/* 0, -EINVAL, -ENOSPC, -EEXIST */
+int mg_routes_add_port(struct mg_routes *r, const struct mg_slow_port *port, uint16_t *ret_port);
+int mg_routes_add_addr(struct mg_routes *r, const struct mg_slow_addr *addr);
+int mg_routes_add_route(struct mg_routes *r, const struct mg_slow_route *route);
+bool mg_routes_is_local(const struct mg_routes *r, const struct mg_addr *addr);
+/* Ours, and on that port. */
+bool mg_routes_is_local_on(const struct mg_routes *r, const struct mg_addr *addr, uint16_t port);
+/* Within the subnet of one of the port's addresses. */
+bool mg_routes_is_on_link(const struct mg_routes *r, const struct mg_addr *addr, uint16_t port);
+/* 255.255.255.255 or the broadcast address of one of our subnets. */
+bool mg_routes_is_broadcast(const struct mg_routes *r, const struct mg_addr *addr);
+/* 0 or -ENETUNREACH */
+int mg_routes_find(const struct mg_routes *r, const struct mg_addr *dst, struct mg_hop *ret_hop);
+/* Our address to use towards dst over that hop. 0 or -EADDRNOTAVAIL. */
+int mg_routes_source(const struct mg_routes *r, const struct mg_addr *dst, const struct mg_hop *hop,
+		     struct mg_addr *ret_addr);
+#endif
