@@ -76,11 +76,10 @@ static json_t *row_json(const struct mango_connection_info *c)
 {
 	char local[CLI_ENDPOINT_MAX], remote[CLI_ENDPOINT_MAX];
 	json_t *numbers = numbers_json(c);
-	json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b}", "state", c->state, "local",
+	json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "state", c->state, "local",
 				cli_endpoint(&c->local, local), "remote",
 				cli_endpoint(&c->remote, remote), "congestion_control",
-				c->congestion, "timestamps", c->timestamps, "sack", c->sack, "ecn",
-				c->ecn);
+				c->congestion, "timestamps", c->timestamps, "sack", c->sack);
 
 	if (row != NULL && json_object_update(row, numbers) != 0) {
 		json_decref(row);
