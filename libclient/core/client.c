@@ -153,6 +153,8 @@ int mg_client_request(struct mg_client *client, struct mg_ctl_msg *msg)
 		return -ECONNRESET;
 	msg->hdr.token = client->token;
 	err = client->ops->request(client->control, msg);
+	if (err == -ECONNRESET && client->attach_fd >= 0)
+		(void)mg_client_check(client); /* most likely the daemon, and not only this connection */
 	if (err < 0)
 		return err;
 	if (msg->hdr.status < 0)
@@ -181,15 +183,20 @@ void mg_client_die(struct mg_client *client, const char *why)
 		client->ops->abandon(client->control);
 }
 
-bool mg_client_probe(struct mg_client *client)
+bool mg_client_check(struct mg_client *client)
 {
 	struct pollfd pfd = { .fd = client->attach_fd, .events = POLLRDHUP };
 
+	if (!mg_client_is_dead(client) && poll(&pfd, 1, 0) == 1)
+		mg_client_die(client, "attach socket hung up");
+	return mg_client_is_dead(client);
+}
+
+bool mg_client_probe(struct mg_client *client)
+{
 	if (mg_client_is_dead(client))
 		return true;
 	if (atomic_fetch_add_explicit(&client->probes, 1, memory_order_relaxed) % PROBE_EVERY != PROBE_EVERY - 1)
 		return false;
-	if (poll(&pfd, 1, 0) == 1)
-		mg_client_die(client, "attach socket hung up");
-	return mg_client_is_dead(client);
+	return mg_client_check(client);
 }

@@ -90,4 +90,6 @@ void mg_client_die(struct mg_client *client, const char *why);
  * at most every 256th call costs a system call. True: it is dead.
  */
 bool mg_client_probe(struct mg_client *client);
+/* The same, always with a look. */
+bool mg_client_check(struct mg_client *client);
 #endif

@@ -55,7 +55,7 @@ struct mg_watch {
 /* What we know of a window. */
 struct mg_slot {
 	struct mg_conn *conn; /* who owns it */
-	uint32_t queued_gen;  /* the use of it that waits in, or went through, a listener's accept queue */
+	uint64_t queued;      /* the use (generation + 1) that waits in, or went through, an accept queue */
 };
 
 struct mg_ctx {

@@ -55,7 +55,7 @@ static bool is_known(const struct mg_ctx *ctx, uint32_t index, uint32_t gen)
 	const struct mg_slot *slot = &ctx->slots[index];
 	uint32_t flags = atomic_load_explicit(&ctx->client->windows[index].a_flags, memory_order_relaxed);
 
-	return slot->queued_gen == gen || slot->conn != NULL || (flags & (MG_SHM_AF_CLOSE | MG_SHM_AF_ABORT)) != 0;
+	return slot->queued == gen + 1ull || slot->conn != NULL || (flags & (MG_SHM_AF_CLOSE | MG_SHM_AF_ABORT)) != 0;
 }
 
 void mg_lst_on_accepted(struct mg_ctx *ctx, uint64_t cookie, uint32_t index, uint32_t gen)
@@ -68,7 +68,7 @@ void mg_lst_on_accepted(struct mg_ctx *ctx, uint64_t cookie, uint32_t index, uin
 		reset(ctx, index, gen);
 		return;
 	}
-	ctx->slots[index].queued_gen = gen;
+	ctx->slots[index].queued = gen + 1ull;
 	lst->queue[lst->tail++ & (lst->size - 1)] = (struct mg_lst_entry){ index, gen };
 	mg_ctx_changed(&lst->src);
 }

@@ -72,6 +72,8 @@ int mg_transport_module_load(const char *name, const struct mg_log *log, const s
 		so = try_load(own, "", name, log);
 	if (so == NULL)
 		so = try_load(own, "mango/", name, log);
+	if (so == NULL) /* in a build tree */
+		so = try_load(own, "transport_grpc/", name, log);
 	if (so == NULL)
 		so = try_load(NULL, "", name, log);
 	if (so == NULL) {
