@@ -10,6 +10,7 @@
  *            recvn S COUNT (checks the pattern of sendn)      shutdown S rd|wr|rdwr
  *            close S                    abort S               setopt S NAME VALUE
  *            getopt S NAME              names S               sleep MS
+ *            health                     config KEY            configure KEY VALUE
  * Threads: one; calls block.
  */
 #include <arpa/inet.h>
@@ -214,7 +215,8 @@ static int do_recvn(struct agent *a, char **w)
 	size_t n;
 
 	while (left > 0) {
-		st = mango_socket_recv(sock_of(a, w[1]), a->bytes, left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES, &n);
+		st = mango_socket_recv(sock_of(a, w[1]), a->bytes,
+				       left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES, &n);
 		if (st != MANGO_STATUS_OK)
 			return answer(st);
 		if (n == 0)
@@ -284,9 +286,25 @@ static int do_setopt(struct agent *a, char **w)
 	const struct option_name *o = find_option(w[2]);
 	int value = atoi(w[3]);
 
+	if (strcmp(w[2], "congestion") == 0)
+		return answer(mango_socket_set_option(sock_of(a, w[1]), IPPROTO_TCP, TCP_CONGESTION,
+						      w[3], (socklen_t)strlen(w[3])));
 	if (o == NULL)
 		return answer((mango_status_e)-ENOPROTOOPT);
-	return answer(mango_socket_set_option(sock_of(a, w[1]), o->level, o->option, &value, sizeof(value)));
+	return answer(mango_socket_set_option(sock_of(a, w[1]), o->level, o->option, &value,
+					      sizeof(value)));
+}
+
+static int get_congestion(mango_socket_h sock)
+{
+	char name[32] = "";
+	socklen_t len = sizeof(name) - 1;
+	mango_status_e st = mango_socket_get_option(sock, IPPROTO_TCP, TCP_CONGESTION, name, &len);
+
+	if (st != MANGO_STATUS_OK)
+		return answer(st);
+	printf("ok %s\n", name);
+	return 0;
 }
 
 static int do_getopt(struct agent *a, char **w)
@@ -295,6 +313,9 @@ static int do_getopt(struct agent *a, char **w)
 	int value = 0;
 	socklen_t len = sizeof(value);
 	mango_status_e st;
+
+	if (strcmp(w[2], "congestion") == 0)
+		return get_congestion(sock_of(a, w[1]));
 
 	if (o == NULL)
 		return answer((mango_status_e)-ENOPROTOOPT);
@@ -310,15 +331,46 @@ static int do_names(struct agent *a, char **w)
 	struct sockaddr_in local, remote;
 	socklen_t llen = sizeof(local), rlen = sizeof(remote);
 	char ltext[INET_ADDRSTRLEN], rtext[INET_ADDRSTRLEN];
-	mango_status_e st = mango_socket_getsockname(sock_of(a, w[1]), (struct sockaddr *)&local, &llen);
+	mango_status_e st = mango_socket_getsockname(sock_of(a, w[1]), (struct sockaddr *)&local,
+						     &llen);
 
 	if (st == MANGO_STATUS_OK)
 		st = mango_socket_getpeername(sock_of(a, w[1]), (struct sockaddr *)&remote, &rlen);
 	if (st != MANGO_STATUS_OK)
 		return answer(st);
-	printf("ok %s %u %s %u\n", inet_ntop(AF_INET, &local.sin_addr, ltext, sizeof(ltext)), ntohs(local.sin_port),
-	       inet_ntop(AF_INET, &remote.sin_addr, rtext, sizeof(rtext)), ntohs(remote.sin_port));
+	printf("ok %s %u %s %u\n", inet_ntop(AF_INET, &local.sin_addr, ltext, sizeof(ltext)),
+	       ntohs(local.sin_port), inet_ntop(AF_INET, &remote.sin_addr, rtext, sizeof(rtext)),
+	       ntohs(remote.sin_port));
 	return 0;
+}
+
+static int do_health(struct agent *a, char **w)
+{
+	struct mango_health health;
+	mango_status_e st = mango_ipc_health_check(a->ipc, &health);
+
+	(void)w;
+	if (st != MANGO_STATUS_OK)
+		return answer(st);
+	printf("ok %s %s\n", health.instance,
+	       health.serving == MANGO_SERVING ? "serving" : "not-serving");
+	return 0;
+}
+
+static int do_config(struct agent *a, char **w)
+{
+	char value[512];
+	mango_status_e st = mango_ipc_get_config(a->ipc, w[1], value, sizeof(value), NULL);
+
+	if (st != MANGO_STATUS_OK)
+		return answer(st);
+	printf("ok %s\n", value);
+	return 0;
+}
+
+static int do_configure(struct agent *a, char **w)
+{
+	return answer(mango_ipc_set_config(a->ipc, w[1], w[2]));
 }
 
 static int do_sleep(struct agent *a, char **w)
@@ -336,11 +388,15 @@ static const struct {
 	int nr_words;
 	int (*run)(struct agent *a, char **words);
 } commands[] = {
-	{ "listen", 4, do_listen }, { "accept", 3, do_accept }, { "connect", 4, do_connect },
-	{ "send", 3, do_send },     { "sendn", 3, do_sendn },   { "recv", 3, do_recv },
-	{ "recvn", 3, do_recvn },   { "close", 2, do_close },   { "shutdown", 3, do_shutdown },
-	{ "abort", 2, do_abort },   { "setopt", 4, do_setopt }, { "getopt", 3, do_getopt },
-	{ "names", 2, do_names },   { "sleep", 2, do_sleep },
+	{ "listen", 4, do_listen },       { "accept", 3, do_accept },
+	{ "connect", 4, do_connect },     { "send", 3, do_send },
+	{ "sendn", 3, do_sendn },         { "recv", 3, do_recv },
+	{ "recvn", 3, do_recvn },         { "close", 2, do_close },
+	{ "shutdown", 3, do_shutdown },   { "abort", 2, do_abort },
+	{ "setopt", 4, do_setopt },       { "getopt", 3, do_getopt },
+	{ "names", 2, do_names },         { "sleep", 2, do_sleep },
+	{ "health", 1, do_health },       { "config", 2, do_config },
+	{ "configure", 3, do_configure },
 };
 
 static void obey(struct agent *a)
