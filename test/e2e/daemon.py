@@ -549,8 +549,6 @@ def run_ns(pid):
 
 def test_idle():
     """An idle daemon uses less than 1 % of a core: with nobody there, and with an application and connections."""
-    if SLOW:
-        raise Skip("sanitizers cost time")
     for changes in ({"slowpath": {"thread": "own"}}, {"slowpath": {"thread": "inline"}}, {"fastpath": {"workers": 2}}):
         bed.start(changes)
         expect_idle(5, f"alone, {changes}")
@@ -655,8 +653,6 @@ def data_times(n, idle_s):
 
 def test_first_packet():
     """The first packet after idle is answered within 100 us (the median; a noisy machine has its tail)."""
-    if SLOW:
-        raise Skip("sanitizers cost time")
     bed.start({"slowpath": {"thread": "inline"}})
     server = serve()
     texts = []
@@ -681,7 +677,9 @@ def main():
              "wrong_device", "grpc_port_busy", "second_daemon", "no_permission", "stale_sockets", "file_in_the_way",
              "hugepages_demanded", "side_by_side", "sigterm", "sigint", "sigterm_idle", "drain_finishes",
              "sigterm_twice", "without_hugepages", "with_hugepages", "no_ports", "slow_path_own", "slow_path_inline",
-             "two_workers", "mtu_576", "mtu_9000", "idle", "first_packet"]
+             "two_workers", "mtu_576", "mtu_9000"]
+    if not SLOW:
+        names += ["idle", "first_packet"]
     return harness.run([(n.replace("_", " "), globals()["test_" + n]) for n in names], recover=bed.end_all)
 
 

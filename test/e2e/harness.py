@@ -186,6 +186,7 @@ class Bed:
                               stderr=subprocess.STDOUT, text=True)
 
     def up(self):
+        signals.signal(signals.SIGTERM, lambda *_: sys.exit(1))  # so that what was made is removed
         words = ["up", "--mtu", str(self.mtu)] + (["--tap"] if self.driver == "tap" else [])
         self.testbed(*words)
         atexit.register(self.down)
