@@ -314,7 +314,7 @@ static void send_data(struct mg_fp *fp, struct mg_flow *f, struct pass *p)
 {
 	if (mg_flow_flight(f) == 0 && f->snd_nxt != mg_flow_tx_end(f))
 		check_idle(fp, f);
-	while (p->budget != 0 && !p->stop) {
+	while (p->budget != 0 && !p->stop && !mg_flow_has(f, MG_FF_FIN_SENT)) {
 		uint32_t len;
 
 		if (f->snd_nxt == mg_flow_tx_end(f)) {
