@@ -12,7 +12,7 @@ void mg_tcp_out(struct mg_slow *s, const struct mg_out_seg *o)
 		.src = &o->tuple->laddr,
 		.dst = &o->tuple->raddr,
 		.ttl = o->ttl != 0 ? o->ttl : s->conf.ttl,
-		.tos = o->tos != 0 ? o->tos : (uint8_t)(s->conf.dscp << 2),
+		.tos = (uint8_t)(o->tos != 0 ? o->tos : s->conf.dscp << 2),
 		.csum = MG_TX_CSUM_FULL,
 		.tcp = {
 			.sport = o->tuple->lport,
