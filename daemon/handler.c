@@ -31,9 +31,15 @@ static void fail(struct mg_request *request, int status, const char *text)
 	finish(request);
 }
 
+/* Turns the header into that of a reply; the items stay as they are. */
 static void begin_reply(struct mg_request *request, uint32_t count)
 {
-	mg_ctl_init(&request->msg, (uint16_t)(request->msg.hdr.type | MG_CTL_REPLY), request->msg.hdr.id, count);
+	struct mg_ctl_hdr *hdr = &request->msg.hdr;
+
+	*hdr = (struct mg_ctl_hdr){
+		.version = MG_CTL_VERSION, .type = (uint16_t)(hdr->type | MG_CTL_REPLY), .id = hdr->id
+	};
+	mg_ctl_set_count(&request->msg, count);
 }
 
 static void copy_text(char *buf, size_t size, const char *text)

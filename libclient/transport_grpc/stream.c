@@ -55,7 +55,6 @@ static void open_stream(struct mg_transport *t)
 	grpc_metadata_array_init(&s->initial);
 	grpc_metadata_array_init(&s->trailing);
 	s->details = grpc_empty_slice();
-	s->is_over = false;
 	s->call = grpc_channel_create_call(t->channel, NULL, GRPC_PROPAGATE_DEFAULTS, t->cq,
 					   grpc_slice_from_static_string("/mango.v1.Mango/Session"), NULL,
 					   gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
@@ -85,6 +84,7 @@ static void close_stream(struct mg_transport *t)
 	grpc_metadata_array_destroy(&s->trailing);
 	grpc_slice_unref(s->details);
 	s->call = NULL;
+	s->is_over = false; /* the next request opens another one */
 	pthread_cond_broadcast(&t->idle);
 }
 
