@@ -9,6 +9,7 @@
 #include "fastpath/core/pacer.h"
 #include "fastpath/core/recovery.h"
 #include "fastpath/core/rtt.h"
+#include "fastpath/core/rwnd.h"
 #include "fastpath/core/timer.h"
 #include "fastpath/core/wintab.h"
 
@@ -31,8 +32,6 @@ static void install_rx(struct mg_fp *fp, struct mg_flow *f, const struct mg_cmd_
 	f->rcv_nxt = c->rcv_nxt;
 	f->rx_tail = c->rcv_nxt - c->irs - 1;
 	f->rx_head = 0;
-	f->rcv_adv = mg_seq_max(c->rcv_adv, c->rcv_nxt);
-	f->rcv_edge = f->rcv_adv;
 	f->ts_recent = c->ts_recent;
 	f->ts_recent_ms = fp->now_ms;
 	f->last_ack_sent = c->last_ack_sent;
@@ -41,6 +40,7 @@ static void install_rx(struct mg_fp *fp, struct mg_flow *f, const struct mg_cmd_
 	f->rcv_seg = (uint16_t)mg_min_u32(f->rcv_mss, c->mss);
 	f->quickacks = MG_FLOW_QUICKACKS;
 	f->rcv_wscale = c->rcv_wscale;
+	mg_rwnd_init(f, c->rcv_adv);
 }
 
 static void install_tx(struct mg_fp *fp, struct mg_flow *f, const struct mg_cmd_install *c)
@@ -138,6 +138,8 @@ static void install(struct mg_fp *fp, const struct mg_cmd_install *c)
 	f->flags |= MG_FF_PUBLISH;
 	mg_fp_pend(fp, f);
 	mg_appwin_look(fp, f); /* what was written before there was a flow here */
+	/* A window larger than a SYN can say is told with the first ACK that is due anyway. */
+	f->flags &= ~(uint32_t)MG_FF_ACK_NOW;
 }
 
 /* ---- REMOVE ---- */

@@ -13,6 +13,15 @@ static uint32_t ring_edge(const struct mg_flow *f)
 	return f->rcv_nxt + mg_min_u32(room, 65535u << f->rcv_wscale);
 }
 
+void mg_rwnd_init(struct mg_flow *f, uint32_t adv)
+{
+	uint32_t edge = ring_edge(f);
+
+	f->rcv_adv = mg_seq_max(adv, f->rcv_nxt);
+	/* What the handshake offered, but for the reserve. */
+	f->rcv_edge = mg_seq_min(f->rcv_adv, edge);
+}
+
 uint16_t mg_rwnd_select(struct mg_flow *f)
 {
 	uint32_t edge = ring_edge(f);

@@ -12,6 +12,8 @@
 #define MG_RWND_H
 #include "fastpath/core/flow.h"
 
+/* At INSTALL, with ring and scale in place; adv is the right edge offered so far. */
+void mg_rwnd_init(struct mg_flow *f, uint32_t adv);
 /* Moves the edges for a segment that leaves now; returns the window field. */
 uint16_t mg_rwnd_select(struct mg_flow *f);
 /* The reader made room: is it worth a window update of its own? */
