@@ -269,6 +269,36 @@ def active(agent):
     expect_equal(peer.result(), ["fin", "reset"], "how the peer saw the ends")
 
 
+def take_some(port, n):
+    with socket.socket() as ls:
+        ls.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        ls.bind((PEER_ADDR, port))
+        ls.listen(1)
+        ls.settimeout(20)
+        s, _ = ls.accept()
+        s.settimeout(20)
+        with s:
+            return len(recv_all(s, n))
+
+
+def test_documented_example():
+    """The example of the first document compiles as C++ with the address filled in, and sends."""
+    program = bed.path("example_client")
+    include, lib = os.path.join(harness.SRC, "libclient/include"), os.path.join(harness.BUILD, "libclient")
+    flags = ["-fsanitize=address,undefined"] if os.environ.get("MANGO_VARIANT") == "asan" else []
+    done = subprocess.run(["g++", "-Wall", "-Wextra", "-Werror", *flags, "-o", program, "-I", include,
+                           os.path.join(harness.SRC, "test/e2e/example_client.cc"), "-L", lib, "-lmango",
+                           "-Wl,-rpath," + lib], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    expect_equal(done.returncode, 0, "the compiler: " + done.stdout)
+    peer = bed.peer_start(take_some, 9600, 10 << 20)
+    time.sleep(0.3)
+    client = Process(netns(bed.dut) + [program], bed.path("example.log"), env=bed.env)
+    try:
+        expect_equal(peer.result(30), 10 << 20, "bytes of the example")
+    finally:
+        client.stop(signal.SIGKILL)
+
+
 # ---- gRPC by hand ------------------------------------------------------------------------------------------
 
 
@@ -760,7 +790,7 @@ def main():
              zip(("local", "grpc on tcp", "grpc on a unix socket"), addresses())]
     tests += [(f"all messages over {name}", messages(address)) for name, address in
               zip(("local", "grpc on tcp", "grpc on a unix socket"), addresses())]
-    names = ["unreachable", "same_answers", "stranger", "grpc_health", "grpc_messages", "grpc_garbage", "bad_messages",
+    names = ["documented_example", "unreachable", "same_answers", "stranger", "grpc_health", "grpc_messages", "grpc_garbage", "bad_messages",
              "bad_items", "other_token", "abi_mismatch", "random_messages", "unread_replies", "many_connections"]
     tests += [(n.replace("_", " "), globals()["test_" + n]) for n in names]
     tests += [("hostile: " + f.__name__.replace("_", " "), hostile(f, must_go)) for f, must_go in BREAKS]
