@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * slow_builder.h - a slow path with an application and a worker that are played by the test.
+ *
+ * Idea:    segments go in by sb_rx(), and every command is caught in a list that the test reads: sb_tx() takes
+ *          the next packet that was sent, sb_cmd() the next command to the flow. The builders bring a
+ *          connection into any state by exactly the segments and events that lead there. sb_free() checks
+ *          that nothing leaks: the application dies and every pool must be full again.
+ * Threads: one.
+ */
+#ifndef MG_TEST_SLOW_BUILDER_H
+#define MG_TEST_SLOW_BUILDER_H
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/base/time.h"
+#include "proto/wire/frame.h"
+#include "slowpath/core/close.h"
+#include "slowpath/core/engine.h"
+
+#define SB_US mg_addr_v4(0x0a4d0001)   /* 10.77.0.1 */
+#define SB_PEER mg_addr_v4(0x0a4d0002) /* 10.77.0.2 */
+#define SB_GATEWAY mg_addr_v4(0x0a4d00fe)
+#define SB_PORT 7 /* we listen here */
+#define SB_PPORT 40000
+#define SB_PISS 1000 /* the peer's ISN */
+#define SB_CMDS_MAX 4096
+#define SB_PKT_MAX 2048
+#define SB_RING 4096 /* payload rings */
+
+struct sb_cmd {
+	uint32_t worker;
+	union {
+		struct mg_msg msg;
+		struct mg_cmd_install install;
+		struct mg_cmd_remove remove;
+		struct mg_cmd_set_cc cc;
+		struct mg_cmd_set_opt opt;
+		struct mg_cmd_set_nexthop hop;
+		struct mg_msg_app app;
+		struct mg_msg_packet pkt;
+		uint8_t bytes[SB_PKT_MAX];
+	};
+};
+
+struct sb {
+	struct mg_slow *s;
+	struct mg_slow_conf conf;
+	struct mg_slow_limits lim;
+	uint64_t now_ns;
+	void *mem;
+	uint8_t *region;
+	struct mg_app *app;
+	struct mg_mac mac, peer_mac;
+	struct sb_cmd *cmds;
+	uint32_t nr_cmds, next_cmd;
+	bool is_full; /* the command ring takes nothing */
+	uint32_t nr_replies, nr_gone, nr_drained, nr_wakes, nr_rings_freed;
+	struct mg_ctl_msg *msg;
+	uint32_t listener;
+	struct mg_spsc events; /* the application's end */
+	struct sb_cmd last;    /* what sb_tx() and sb_cmd() returned */
+	struct mg_frame_view view;
+};
+
+/* A received segment; what is 0 is absent. */
+struct sb_seg {
+	uint32_t seq, ack;
+	uint16_t flags, wnd;
+	uint16_t sport, dport; /* 0: SB_PPORT to SB_PORT */
+	uint16_t mss;
+	uint8_t opts, ws;
+	uint32_t tsval, tsecr;
+	uint32_t len; /* payload */
+	struct mg_addr src, dst; /* zero: peer, us */
+	bool l2_broadcast;
+	uint16_t reason; /* enum mg_packet_reason */
+};
+
+/* Defaults of the configuration, with small tables. */
+void sb_conf(struct sb *b);
+/* Builds everything, with the peer's address known (ARP is tested on its own). */
+void sb_new(struct sb *b);
+/* The same after sb_conf() and the test's changes to b->conf and b->lim. */
+void sb_start(struct sb *b, bool know_peer);
+/* The application goes; everything must come back. */
+void sb_free(struct sb *b);
+
+void sb_rx(struct sb *b, const struct sb_seg *seg);
+void sb_rx_frame(struct sb *b, const uint8_t *frame, uint32_t len);
+/* Lets time pass, running timers. */
+void sb_wait(struct sb *b, uint64_t ns);
+/* The next packet, parsed: NULL if none was sent. Other commands in between are skipped. */
+const struct mg_seg *sb_tx(struct sb *b);
+const struct mg_frame_view *sb_tx_frame(struct sb *b);
+void sb_tx_none(struct sb *b);
+/* The next command of this type. */
+const struct sb_cmd *sb_cmd(struct sb *b, uint16_t type);
+void sb_no_cmd(struct sb *b, uint16_t type);
+/* Forgets what was sent. */
+void sb_clear(struct sb *b);
+
+/* Requests; return the status. */
+int sb_ctl(struct sb *b, uint16_t type, uint32_t count);
+void sb_listen(struct sb *b, uint32_t backlog);
+void sb_accept(struct sb *b, uint32_t credits);
+int sb_connect(struct sb *b, uint32_t *ret_window);
+
+/* What the worker says about the only flow. */
+void sb_ev(struct sb *b, uint16_t type, uint32_t count, uint32_t value);
+/* Answers a REMOVE. */
+void sb_removed(struct sb *b);
+/* Answers a REPORT. */
+void sb_report(struct sb *b, const struct mg_ev_removed *books);
+/* The application's flags on its window, and the doorbell of a window without flow. */
+void sb_app_flags(struct sb *b, uint32_t window, uint32_t a_flags);
+void sb_doorbell(struct sb *b, uint32_t window);
+/* The application's next event; false: none. */
+bool sb_event(struct sb *b, struct mg_shm_event *ret_ev);
+
+/* The only connection. */
+struct mg_conn *sb_conn(struct sb *b);
+/* A passive handshake up to the embryo; returns our ISN. */
+uint32_t sb_syn_received(struct sb *b);
+/* Up to ESTABLISHED and accepted (passive); queues are clear afterwards. */
+struct mg_conn *sb_established(struct sb *b);
+/* An established connection, moved on to any synchronised state by the worker's events. */
+struct mg_conn *sb_in_state(struct sb *b, enum mg_tcp_state state);
+#endif
