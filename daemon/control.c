@@ -35,7 +35,7 @@ static void flush_outbox(struct mg_control *control)
 	while ((node = mg_list_first(&control->outbox)) != NULL) {
 		struct outgoing *out = mg_container_of(node, struct outgoing, node);
 
-		if (!control->conf.link->request(control->conf.link->ctx, &out->req)) {
+		if (!control->parts.link->request(control->parts.link->ctx, &out->req)) {
 			mg_loop_timer_set(&control->loop, &control->retry, mg_loop_now_ns() + RETRY_NS);
 			return;
 		}
@@ -51,7 +51,7 @@ static void on_retry(struct mg_loop_timer *timer)
 
 void mg_control_slow(struct mg_control *control, const struct mg_slow_req *req)
 {
-	const struct mg_slow_link *link = control->conf.link;
+	const struct mg_slow_link *link = control->parts.link;
 	struct outgoing *out;
 
 	if (mg_list_is_empty(&control->outbox) && link->request(link->ctx, req))
@@ -89,7 +89,7 @@ static void on_answers(struct mg_loop_source *source, uint32_t events)
 	struct mg_slow_answer answer;
 
 	(void)events; /* EPOLLIN */
-	while (control->conf.link->answer(control->conf.link->ctx, &answer)) {
+	while (control->parts.link->answer(control->parts.link->ctx, &answer)) {
 		switch (answer.kind) {
 		case MG_ANSWER_REPLY:
 			mg_handler_slow_reply(&control->handler, &answer.req);
@@ -208,12 +208,12 @@ static void handler_health(void *ctx, struct mg_ctl_health *health)
 	struct mg_control *control = ctx;
 	struct mg_slow_totals totals = { 0 };
 
-	control->conf.link->totals(control->conf.link->ctx, &totals);
+	control->parts.link->totals(control->parts.link->ctx, &totals);
 	health->serving = MG_CTL_SERVING;
 	health->pid = (uint32_t)getpid();
 	health->uptime_ms = mg_ns_to_ms(mg_loop_now_ns() - control->start_ns);
 	health->daemon_epoch = control->sessions.daemon_epoch;
-	health->nr_workers = control->conf.nr_workers;
+	health->nr_workers = control->parts.nr_workers;
 	health->nr_sessions = control->sessions.nr_sessions;
 	health->nr_connections = totals.connections;
 	health->nr_listeners = totals.listeners;
@@ -262,24 +262,21 @@ static int open_loop(struct mg_control *control)
 	if (res < 0)
 		return res;
 	control->requests = (struct mg_loop_source){ control->queue.wake_fd, on_requests };
-	control->answers = (struct mg_loop_source){ control->conf.link->answer_fd, on_answers };
 	res = mg_loop_add(&control->loop, &control->signals, EPOLLIN);
 	if (res == 0)
 		res = mg_loop_add(&control->loop, &control->requests, EPOLLIN);
-	if (res == 0)
-		res = mg_loop_add(&control->loop, &control->answers, EPOLLIN);
 	return res;
 }
 
-static int open_sessions(struct mg_control *control)
+static int start_sessions(struct mg_control *control)
 {
 	const struct mg_sessions_env sessions_env = { control, session_slow, session_ended };
 	const struct mg_handler_env handler_env = { control, session_slow, handler_health, handler_conf_changed,
 						    handler_counter };
-	int res = mg_sessions_init(&control->sessions, control->conf.conf, &control->access, control->conf.limits,
+	int res = mg_sessions_init(&control->sessions, control->conf.conf, &control->access, control->parts.limits,
 				   &sessions_env);
 
-	control->sessions.daemon_epoch = control->conf.daemon_epoch;
+	control->sessions.daemon_epoch = control->parts.daemon_epoch;
 	mg_handler_init(&control->handler, &handler_env, control->conf.conf, &control->sessions);
 	return res;
 }
@@ -299,16 +296,6 @@ static int owner_of_socket(const struct mg_conf *conf, struct mg_unix_listen *li
 
 static int open_attach(struct mg_control *control, char *err, size_t errlen)
 {
-	const struct mg_attach_conf attach_conf = {
-		.log = control->conf.log,
-		.loop = &control->loop,
-		.handler = &control->handler,
-		.sessions = &control->sessions,
-		.access = &control->access,
-		.info = control->conf.info,
-		.worker_fds = control->conf.worker_fds,
-		.nr_workers = control->conf.nr_workers,
-	};
 	struct mg_unix_listen listen = {
 		.path = control->attach_path,
 		.type = SOCK_SEQPACKET,
@@ -321,19 +308,35 @@ static int open_attach(struct mg_control *control, char *err, size_t errlen)
 	if (res < 0)
 		return fail(err, errlen, "runtime_dir and instance make too long a path", res);
 	res = owner_of_socket(control->conf.conf, &listen, err, errlen);
+	if (res == 0)
+		res = mg_unix_listen(&listen, err, errlen);
 	if (res < 0)
 		return res;
-	res = mg_unix_listen(&listen, err, errlen);
-	if (res < 0)
-		return res;
-	res = mg_attach_open(&control->attach, &attach_conf, res);
-	return res < 0 ? fail(err, errlen, "the attach socket", res) : 0;
+	control->attach_fd = res;
+	return 0;
+}
+
+static int start_attach(struct mg_control *control)
+{
+	const struct mg_attach_conf attach_conf = {
+		.log = control->conf.log,
+		.loop = &control->loop,
+		.handler = &control->handler,
+		.sessions = &control->sessions,
+		.access = &control->access,
+		.info = control->parts.info,
+		.worker_fds = control->parts.worker_fds,
+		.nr_workers = control->parts.nr_workers,
+	};
+	int fd = control->attach_fd;
+
+	control->attach_fd = -1;
+	return mg_attach_open(&control->attach, &attach_conf, fd);
 }
 
 static int open_grpc(struct mg_control *control, char *err, size_t errlen)
 {
 	const struct mg_conf *conf = control->conf.conf;
-	const struct mg_grpc_conf grpc_conf = { .log = control->conf.log, .queue = &control->queue };
 	char endpoint[MG_CONF_TEXT_MAX];
 	int res;
 
@@ -348,11 +351,18 @@ static int open_grpc(struct mg_control *control, char *err, size_t errlen)
 		if (res < 0)
 			return res;
 	}
+	return 0;
+}
+
+static int start_grpc(struct mg_control *control)
+{
+	const struct mg_grpc_conf grpc_conf = { .log = control->conf.log, .queue = &control->queue };
+	int res;
+
+	if (!control->conf.conf->ipc.grpc.enabled)
+		return 0;
 	res = mg_grpc_server_start(&grpc_conf, &control->grpc);
-	if (res < 0)
-		return fail(err, errlen, "gRPC cannot start", res);
-	res = mg_grpc_listen_start(&control->grpc_listen, control->grpc);
-	return res < 0 ? fail(err, errlen, "gRPC's sockets", res) : 0;
+	return res < 0 ? res : mg_grpc_listen_start(&control->grpc_listen, control->grpc);
 }
 
 static int open_parts(struct mg_control *control, char *err, size_t errlen)
@@ -364,9 +374,6 @@ static int open_parts(struct mg_control *control, char *err, size_t errlen)
 	res = mg_access_init(&control->access, control->conf.conf, err, errlen);
 	if (res < 0)
 		return res;
-	res = open_sessions(control);
-	if (res < 0)
-		return fail(err, errlen, "the table of sessions", res);
 	res = mg_instance_open(&control->instance, control->conf.conf, err, errlen);
 	if (res < 0)
 		return res;
@@ -383,7 +390,8 @@ int mg_control_open(struct mg_control *control, const struct mg_control_conf *co
 	control->conf = *conf;
 	control->start_ns = mg_loop_now_ns();
 	control->loop.epoll_fd = control->signals.fd = control->queue.wake_fd = -1;
-	control->instance.lock_fd = control->attach.listener.fd = -1;
+	control->instance.lock_fd = control->attach.listener.fd = control->attach_fd = -1;
+	control->answers.fd = -1;
 	mg_list_init(&control->outbox);
 	mg_list_init(&control->attach.clients);
 	mg_list_init(&control->handler.with_slow);
@@ -397,6 +405,27 @@ int mg_control_open(struct mg_control *control, const struct mg_control_conf *co
 	return res;
 }
 
+int mg_control_start(struct mg_control *control, const struct mg_control_parts *parts, char *err, size_t errlen)
+{
+	int res;
+
+	control->parts = *parts;
+	control->answers = (struct mg_loop_source){ parts->link->answer_fd, on_answers };
+	res = start_sessions(control);
+	if (res == 0)
+		res = mg_loop_add(&control->loop, &control->answers, EPOLLIN);
+	if (res < 0)
+		return fail(err, errlen, "the table of sessions", res);
+	res = start_attach(control);
+	if (res < 0)
+		return fail(err, errlen, "the attach socket", res);
+	res = start_grpc(control);
+	if (res < 0)
+		return fail(err, errlen, "gRPC cannot start", res);
+	control->phase = MG_CONTROL_SERVING;
+	return 0;
+}
+
 int mg_control_run(struct mg_control *control)
 {
 	return mg_loop_run(&control->loop);
@@ -405,7 +434,7 @@ int mg_control_run(struct mg_control *control)
 /* Requests that gRPC's thread still pushed while the loop was on its way out. */
 static void fail_queued(struct mg_control *control)
 {
-	if (control->queue.wake_fd < 0)
+	if (control->queue.wake_fd < 0 || control->phase == MG_CONTROL_OPENED)
 		return;
 	control->handler.is_draining = true;
 	on_requests(&control->requests, EPOLLIN);
@@ -431,6 +460,9 @@ void mg_control_close(struct mg_control *control)
 	mg_grpc_server_stop(control->grpc);
 	control->grpc = NULL;
 	mg_sessions_close(&control->sessions);
+	if (control->attach_fd >= 0)
+		close(control->attach_fd);
+	control->attach_fd = -1;
 	if (control->instance.lock_fd >= 0 && control->attach_path[0] != '\0')
 		(void)unlink(control->attach_path); /* the daemon goes; nothing to do about it */
 	mg_instance_close(&control->instance);

@@ -4,8 +4,8 @@
  *
  * Idea:    one event loop over the attach socket and its clients, the gRPC sockets, gRPC's requests, the slow
  *          path's answers and the signals. It sleeps when nothing comes; it owns no timer that ticks.
- * Life:    mg_control_open() takes the instance's folder and sockets; mg_control_run() serves until a
- *          SIGTERM or SIGINT: then no new sessions and listeners, health says so, connections may finish
+ * Life:    mg_control_open() takes the instance's folder and sockets, mg_control_start() gets to know the rest of
+ *          the daemon; mg_control_run() serves until a SIGTERM or SIGINT: then no new sessions and listeners, health says so, connections may finish
  *          for daemon.drain_ms (a second signal ends that at once), sessions are hung up on, and when
  *          the slow path has let go of every region it returns. SIGHUP calls conf->reload().
  * Threads: all functions on one thread, which becomes the control thread. Signals must be blocked in all.
@@ -31,14 +31,8 @@
 
 struct mg_control_conf {
 	const struct mg_log *log;
-	struct mg_conf *conf;                /* changed by SET_CONFIG */
-	const struct mg_slow_limits *limits; /* that the slow path was made with */
-	const struct mg_slow_link *link;
-	uint64_t daemon_epoch;
-	const struct mg_info *info;
-	const int *worker_fds;
-	uint32_t nr_workers;
-	void *ctx; /* of the functions below */
+	struct mg_conf *conf; /* changed by SET_CONFIG */
+	void *ctx;            /* of the functions below */
 	void (*conf_changed)(void *ctx);
 	void (*reload)(void *ctx);
 	bool (*counter)(void *ctx, uint32_t i, struct mg_ctl_counter *ret_counter);
@@ -46,7 +40,18 @@ struct mg_control_conf {
 	void (*notify)(void *ctx, const char *state);
 };
 
+/* The rest of the daemon, as the control thread sees it. */
+struct mg_control_parts {
+	const struct mg_slow_limits *limits; /* that the slow path was made with */
+	const struct mg_slow_link *link;
+	uint64_t daemon_epoch;
+	const struct mg_info *info;
+	const int *worker_fds;
+	uint32_t nr_workers;
+};
+
 enum mg_control_phase {
+	MG_CONTROL_OPENED,
 	MG_CONTROL_SERVING,
 	MG_CONTROL_DRAINING, /* connections may finish */
 	MG_CONTROL_LEAVING,  /* sessions are ended, their regions come back */
@@ -54,6 +59,7 @@ enum mg_control_phase {
 
 struct mg_control {
 	struct mg_control_conf conf;
+	struct mg_control_parts parts;
 	enum mg_control_phase phase;
 	uint64_t start_ns;
 	struct mg_loop loop;
@@ -72,10 +78,16 @@ struct mg_control {
 	struct mg_grpc_listen grpc_listen;
 	struct mg_grpc_server *grpc; /* NULL: not enabled */
 	char attach_path[108]; /* sockaddr_un.sun_path */
+	int attach_fd;         /* -1: not bound, or the attach server's */
 };
 
-/* 0 or -errno with one line in err; nothing is left behind then. The struct must be zeroed. */
+/*
+ * Takes the lock of the instance and binds all sockets; nobody is served yet. 0 or -errno with one line in err;
+ * nothing is left behind then. The struct must be zeroed.
+ */
 int mg_control_open(struct mg_control *control, const struct mg_control_conf *conf, char *err, size_t errlen);
+/* From now on mg_control_run() serves. 0 or -errno with one line in err; mg_control_close() is still due. */
+int mg_control_start(struct mg_control *control, const struct mg_control_parts *parts, char *err, size_t errlen);
 /* 0 after an orderly end, or -errno. */
 int mg_control_run(struct mg_control *control);
 /* As if the first signal had come. */

@@ -136,20 +136,24 @@ static int open_control(struct world *w, struct mg_control *control, char *err, 
 	const struct mg_control_conf conf = {
 		.log = &w->log,
 		.conf = &w->conf,
+		.ctx = w,
+		.conf_changed = conf_changed,
+		.reload = reload,
+		.counter = counter,
+	};
+	const struct mg_control_parts parts = {
 		.limits = &w->limits,
 		.link = &w->slow.link,
 		.daemon_epoch = EPOCH,
 		.info = &w->info,
 		.worker_fds = w->worker_fds,
 		.nr_workers = NR_WORKERS,
-		.ctx = w,
-		.conf_changed = conf_changed,
-		.reload = reload,
-		.counter = counter,
 	};
+	int res;
 
 	memset(control, 0, sizeof(*control));
-	return mg_control_open(control, &conf, err, errlen);
+	res = mg_control_open(control, &conf, err, errlen);
+	return res < 0 ? res : mg_control_start(control, &parts, err, errlen);
 }
 
 static int setup(void **state)
