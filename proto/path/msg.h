@@ -40,7 +40,7 @@ enum mg_msg_type {
 	MG_EV_FIN_SENT = 67,  /* struct mg_ev_flow: our FIN left for the first time */
 	MG_EV_FIN_ACKED = 68, /* struct mg_ev_flow */
 	MG_EV_RST_RCVD = 69,  /* struct mg_ev_flow: valid reset; the flow is stopped, REMOVE is awaited */
-	MG_EV_TIMEOUT = 70,   /* struct mg_ev_flow: RTO or persist timer expired; `count` times in a row */
+	MG_EV_TIMEOUT = 70,   /* struct mg_ev_flow: RTO (value 0) or persist timer (1) expired; `count` times in a row */
 	MG_EV_APP_CLOSE = 71, /* struct mg_ev_flow: MG_SHM_AF_CLOSE seen; value: unread bytes left */
 	MG_EV_APP_ABORT = 72, /* struct mg_ev_flow: MG_SHM_AF_ABORT seen */
 	MG_EV_APP_BROKEN = 73, /* struct mg_ev_flow: impossible positions: the application is to be detached */
