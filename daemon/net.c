@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * net.c - see net.h.
+ */
+#include "daemon/net.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fastpath/io/eal.h"
+
+static void log_dpdk(void *ctx, enum mg_eal_log_level level, const char *line)
+{
+	static const enum mg_log_level levels[] = {
+		[MG_EAL_LOG_ERROR] = MG_LOG_ERROR,
+		[MG_EAL_LOG_WARNING] = MG_LOG_WARN,
+		[MG_EAL_LOG_DEBUG] = MG_LOG_DEBUG,
+	};
+
+	mg_log(ctx, levels[level], "dpdk", "%s", line);
+}
+
+static int open_eal(struct mg_net *net, const struct mg_conf *conf, const struct mg_log *log, char *err,
+		    size_t errlen)
+{
+	static const enum mg_eal_hugepages hugepages[] = {
+		[MG_CONF_HUGE_AUTO] = MG_EAL_HUGEPAGES_AUTO,
+		[MG_CONF_HUGE_ON] = MG_EAL_HUGEPAGES_ON,
+		[MG_CONF_HUGE_OFF] = MG_EAL_HUGEPAGES_OFF,
+	};
+	const char *pci[MG_CONF_PORTS_MAX];
+	struct mg_eal_conf eal = {
+		.instance = conf->instance,
+		.hugepages = hugepages[conf->memory.hugepages],
+		.mem_mib = conf->memory.dpdk_mib,
+		.pci = pci,
+		.log = log_dpdk,
+		.log_ctx = (void *)(uintptr_t)log,
+	};
+	int res;
+
+	for (uint32_t i = 0; i < conf->ports_count; i++) {
+		if (conf->ports[i].pci[0] != '\0')
+			pci[eal.nr_pci++] = conf->ports[i].pci;
+	}
+	res = mg_eal_init(&eal, err, errlen);
+	net->has_eal = res == 0;
+	return res;
+}
+
+static int open_port(struct mg_net *net, const struct mg_conf *conf, uint32_t i, char *err, size_t errlen)
+{
+	static const enum mg_port_driver drivers[] = {
+		[MG_CONF_AF_PACKET] = MG_PORT_AF_PACKET,
+		[MG_CONF_AF_XDP] = MG_PORT_AF_XDP,
+		[MG_CONF_TAP] = MG_PORT_TAP,
+	};
+	const struct mg_conf_port *row = &conf->ports[i];
+	struct mg_port_conf port = {
+		.name = row->name,
+		.nr_queues = (uint16_t)row->queues,
+		.mtu = (uint16_t)row->mtu,
+		.nr_bufs = conf->memory.buffers / conf->ports_count,
+	};
+
+	if (row->pci[0] != '\0') {
+		port.driver = MG_PORT_PCI;
+		port.device = row->pci;
+	} else if (row->vdev[0] != '\0') {
+		port.driver = MG_PORT_VDEV;
+		port.device = row->vdev;
+	} else {
+		port.driver = drivers[row->driver];
+		port.interface = row->interface;
+	}
+	return mg_port_open(&port, &net->ports[i], err, errlen);
+}
+
+int mg_net_open(struct mg_net *net, const struct mg_conf *conf, const struct mg_log *log, char *err, size_t errlen)
+{
+	int res = open_eal(net, conf, log, err, errlen);
+
+	for (uint32_t i = 0; res == 0 && i < conf->ports_count; i++) {
+		const struct mg_port *port = &net->ports[i];
+
+		res = open_port(net, conf, i, err, errlen);
+		if (res < 0)
+			break;
+		net->nr_ports++;
+		mg_log(log, MG_LOG_INFO, "port",
+		       "event=open name=%s mac=%02x:%02x:%02x:%02x:%02x:%02x mtu=%u queues=%u sleeps=%s", port->name,
+		       port->mac[0], port->mac[1], port->mac[2], port->mac[3], port->mac[4], port->mac[5], port->mtu,
+		       port->nr_queues, port->rx_fd[0] >= 0 ? "yes" : "no");
+	}
+	return res;
+}
+
+void mg_net_close(struct mg_net *net)
+{
+	while (net->nr_ports > 0)
+		mg_port_close(&net->ports[--net->nr_ports]);
+	if (net->has_eal)
+		mg_eal_cleanup();
+	net->has_eal = false;
+}
+
+static int refuse(int res, const char *what, const char *name, char *err, size_t errlen)
+{
+	(void)snprintf(err, errlen, "%s %s: %s", what, name, /* cut is fine */
+		       res == -ENOSPC ? "there are more than mangod has room for" : strerror(-res));
+	return res;
+}
+
+static int tell_port(const struct mg_net *net, const struct mg_conf *conf, uint32_t i, struct mg_slow *slow,
+		     char *err, size_t errlen)
+{
+	struct mg_slow_port port = { .mtu = net->ports[i].mtu, .has_l2 = true };
+	uint16_t number;
+	int res;
+
+	memcpy(port.mac.b, net->ports[i].mac, sizeof(port.mac.b));
+	res = mg_slow_add_port(slow, &port, &number);
+	for (uint32_t a = 0; res == 0 && a < conf->ports[i].addresses_count; a++) {
+		struct mg_slow_addr addr = { conf->ports[i].addresses[a].addr, conf->ports[i].addresses[a].bits,
+					     number };
+
+		res = mg_slow_add_addr(slow, &addr);
+	}
+	return res < 0 ? refuse(res, "port", conf->ports[i].name, err, errlen) : 0;
+}
+
+/* The port by its name, or the one whose subnet has the address. */
+static int port_for(const struct mg_conf *conf, const char *name, const struct mg_addr *addr)
+{
+	return name[0] != '\0' ? mg_conf_port_index(conf, name) : mg_conf_port_for(conf, addr);
+}
+
+static int tell_route(const struct mg_conf *conf, uint32_t i, struct mg_slow *slow, char *err, size_t errlen)
+{
+	const struct mg_conf_route *row = &conf->routes[i];
+	int port = port_for(conf, row->port, &row->via);
+	struct mg_slow_route route = { row->to.addr, row->to.bits, (uint16_t)port, row->via };
+	char text[MG_ADDR_STRLEN];
+	int res = port < 0 ? -EINVAL : mg_slow_add_route(slow, &route);
+
+	mg_addr_format(&row->to.addr, text, sizeof(text));
+	return res < 0 ? refuse(res, "route to", text, err, errlen) : 0;
+}
+
+static int tell_neighbour(const struct mg_conf *conf, uint32_t i, struct mg_slow *slow, char *err, size_t errlen)
+{
+	const struct mg_conf_neighbor *row = &conf->neighbors[i];
+	int port = port_for(conf, row->port, &row->address);
+	struct mg_slow_neighbour neighbour = { row->address, row->mac, (uint16_t)port };
+	char text[MG_ADDR_STRLEN];
+	int res = port < 0 ? -EINVAL : mg_slow_add_neighbour(slow, &neighbour);
+
+	mg_addr_format(&row->address, text, sizeof(text));
+	return res < 0 ? refuse(res, "neighbor", text, err, errlen) : 0;
+}
+
+int mg_net_tell_slow(const struct mg_net *net, const struct mg_conf *conf, struct mg_slow *slow, char *err,
+		     size_t errlen)
+{
+	int res = 0;
+
+	for (uint32_t i = 0; res == 0 && i < net->nr_ports; i++)
+		res = tell_port(net, conf, i, slow, err, errlen);
+	for (uint32_t i = 0; res == 0 && i < conf->routes_count; i++)
+		res = tell_route(conf, i, slow, err, errlen);
+	for (uint32_t i = 0; res == 0 && i < conf->neighbors_count; i++)
+		res = tell_neighbour(conf, i, slow, err, errlen);
+	return res;
+}
