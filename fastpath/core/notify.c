@@ -182,13 +182,13 @@ static void publish(struct mg_flow *f)
 	atomic_store_explicit(&w->retrans, f->retrans, memory_order_relaxed);
 	atomic_store_explicit(&w->inflight_bytes, mg_flow_flight(f), memory_order_relaxed);
 	atomic_store_explicit(&w->urg_pos, f->urg_pos, memory_order_relaxed);
-	atomic_store_explicit(&w->w_flags, w_flags, memory_order_relaxed);
 	/* release: pairs with the application's acquire of tx_una; its ring space may be written again */
 	atomic_store_explicit(&w->tx_una, f->tx_una, memory_order_release);
-	if (mg_flow_has(f, MG_FF_SHUT_RD))
-		return; /* what was thrown away is not in the ring */
-	/* release: pairs with the application's acquire of rx_tail; publishes payload and w_flags */
-	atomic_store_explicit(&w->rx_tail, f->rx_tail, memory_order_release);
+	/* release: pairs with the application's acquire of rx_tail; the payload is in the ring */
+	if (!mg_flow_has(f, MG_FF_SHUT_RD)) /* what was thrown away is not */
+		atomic_store_explicit(&w->rx_tail, f->rx_tail, memory_order_release);
+	/* release: pairs with the application's acquire of w_flags; who sees the end sees every byte before */
+	atomic_store_explicit(&w->w_flags, w_flags, memory_order_release);
 }
 
 void mg_notify_app(struct mg_fp *fp, struct mg_flow *f)

@@ -176,13 +176,7 @@ struct mg_shm_window {
 	_Atomic uint32_t retrans;     /* segments retransmitted so far */
 	_Atomic uint32_t inflight_bytes;
 
-	/*
-	 * Bytes before this were read. Ring a doorbell after reading when rx_head has moved by a quarter of
-	 * rx_bytes or more since the last doorbell of any kind: the worker then knows to within a quarter of
-	 * the ring what is free, offers the peer at least the other three quarters, and sends a window update
-	 * when the peer had run short. No other read needs a doorbell.
-	 */
-	alignas(64) _Atomic uint64_t rx_head;
+	alignas(64) _Atomic uint64_t rx_head; /* bytes before this were read; when to ring: see above */
 	_Atomic uint64_t tx_head;     /* end of the bytes to send (release: payload is in the ring) */
 	_Atomic uint32_t a_flags;     /* enum mg_shm_aflag */
 	_Atomic uint32_t a_dirty;     /* 1: a doorbell entry is on its way */
