@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "proto/base/assert.h"
 #include "proto/base/msgring.h"
@@ -13,16 +14,20 @@
 #include "proto/wire/frame.h"
 
 #define RING_BYTES (4u << 20)
+#define TAKEN_MAX 8
 #define TURNS_MAX 10000 /* a turn that never gets quiet is a livelock */
 
 struct mg_stack {
 	struct mg_stack_conf conf;
 	struct mg_fp *fp;
 	struct mg_slow *slow;
-	void *fp_mem, *slow_mem, *event_mem, *command_mem;
+	struct mg_taken {
+		void *mem;
+		size_t bytes;
+	} taken[TAKEN_MAX];
+	uint32_t nr_taken;
 	struct mg_msgring events, commands;
 	struct mg_app app;
-	uint8_t *region;
 	bool app_gone;
 	bool replied;
 	bool moved;
@@ -154,13 +159,24 @@ void mg_stack_conf_default(struct mg_stack_conf *conf)
 	};
 }
 
+/* Zeroed, page-aligned, and touched only where it is used: a host is large and most worlds are small. */
 static void *take(size_t bytes)
 {
-	void *mem = aligned_alloc(64, mg_align_up(bytes, 64));
+	void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	MG_ASSERT(mem != NULL);
-	memset(mem, 0, bytes);
+	MG_ASSERT(mem != MAP_FAILED);
 	return mem;
+}
+
+/* Remembers what it takes, so that all of it can be given back. */
+static void *take_for(struct mg_stack *s, size_t bytes)
+{
+	struct mg_taken *t = &s->taken[s->nr_taken++];
+
+	MG_ASSERT(s->nr_taken <= TAKEN_MAX);
+	*t = (struct mg_taken){ .mem = take(bytes), .bytes = bytes };
+	return t->mem;
 }
 
 static void new_fp(struct mg_stack *s)
@@ -185,8 +201,7 @@ static void new_fp(struct mg_stack *s)
 				 .wake = env_fp_wake };
 
 	conf.ports[0].has_l2 = true;
-	s->fp_mem = take(mg_fp_bytes(&conf));
-	MG_ASSERT(mg_fp_init(s->fp_mem, &conf, &env, &s->fp) == 0);
+	MG_ASSERT(mg_fp_init(take_for(s, mg_fp_bytes(&conf)), &conf, &env, &s->fp) == 0);
 }
 
 static void new_slow(struct mg_stack *s)
@@ -218,8 +233,8 @@ static void new_slow(struct mg_stack *s)
 
 	for (unsigned i = 0; i < sizeof(lim.secret); i++)
 		lim.secret[i] = (uint8_t)mg_rng_u32(&s->rng);
-	s->slow_mem = take(mg_slow_bytes(&lim));
-	MG_ASSERT(mg_slow_init(s->slow_mem, &lim, &c->tcp, &env, &s->slow) == 0);
+	MG_ASSERT(mg_slow_init(take_for(s, mg_slow_bytes(&lim)), &lim, &c->tcp, &env, &s->slow) ==
+		  0);
 	MG_ASSERT(mg_slow_add_port(s->slow, &port, &idx) == 0 && idx == 0);
 	MG_ASSERT(mg_slow_add_addr(s->slow, &addr) == 0);
 }
@@ -231,10 +246,11 @@ static void new_app(struct mg_stack *s)
 					.nr_workers = 1,
 					.payload_bytes = s->conf.payload_bytes };
 	struct mg_slow_req req = { .type = MG_SLOW_REQ_APP_ADD, .app = &s->app };
+	uint8_t *region;
 
-	s->region = take(mg_app_region_bytes(&layout));
-	mg_app_region_format(s->region, &layout, s->conf.seed);
-	mg_app_bind(&s->app, s->region, &layout);
+	region = take_for(s, mg_app_region_bytes(&layout));
+	mg_app_region_format(region, &layout, s->conf.seed);
+	mg_app_bind(&s->app, region, &layout);
 	mg_slow_request(s->slow, &req, s->conf.now_ns);
 }
 
@@ -245,10 +261,8 @@ struct mg_stack *mg_stack_new(const struct mg_stack_conf *conf)
 	s->conf = *conf;
 	s->now_ns = conf->now_ns;
 	mg_rng_init(&s->rng, conf->seed);
-	s->event_mem = take(RING_BYTES);
-	s->command_mem = take(RING_BYTES);
-	mg_msgring_init(&s->events, s->event_mem, RING_BYTES);
-	mg_msgring_init(&s->commands, s->command_mem, RING_BYTES);
+	mg_msgring_init(&s->events, take_for(s, RING_BYTES), RING_BYTES);
+	mg_msgring_init(&s->commands, take_for(s, RING_BYTES), RING_BYTES);
 	new_fp(s);
 	new_slow(s);
 	new_app(s);
@@ -261,12 +275,9 @@ void mg_stack_free(struct mg_stack *s)
 {
 	if (s == NULL)
 		return;
-	free(s->fp_mem);
-	free(s->slow_mem);
-	free(s->event_mem);
-	free(s->command_mem);
-	free(s->region);
-	free(s);
+	for (uint32_t i = 0; i < s->nr_taken; i++)
+		(void)munmap(s->taken[i].mem, s->taken[i].bytes);
+	(void)munmap(s, sizeof(*s));
 }
 
 static void to_slow(struct mg_stack *s, const uint8_t *frame, uint32_t len, uint16_t reason)

@@ -207,6 +207,17 @@ static void draw_behaviour(struct mg_sim_scenario *sc, struct mg_rng *r)
 	sc->server.shut_late = late;
 }
 
+/* A reset that is lost leaves a silent peer behind; keepalives find out. */
+static void keep_alive(struct mg_sim_scenario *sc)
+{
+	for (int h = 0; h < 2; h++) {
+		sc->host[h].tcp.keepalive = true;
+		sc->host[h].tcp.keepalive_idle_ms = 60000;
+		sc->host[h].tcp.keepalive_interval_ms = 10000;
+		sc->host[h].tcp.keepalive_count = 5;
+	}
+}
+
 void mg_sim_scenario_draw(struct mg_sim_scenario *sc, uint64_t seed)
 {
 	struct mg_rng r;
@@ -223,6 +234,8 @@ void mg_sim_scenario_draw(struct mg_sim_scenario *sc, uint64_t seed)
 	draw_behaviour(sc, &r);
 	(void)snprintf(sc->family, sizeof(sc->family), "%s", families[family].name);
 	families[family].draw(sc, &r);
+	if (sc->may_reset || one_in(&r, 4))
+		keep_alive(sc);
 	if (sc->link[0].loss_ppm > 5 * PPM_PER_PERCENT ||
 	    sc->link[0].corrupt_ppm > 3 * PPM_PER_PERCENT) {
 		for (uint32_t i = 0; i < sc->nr_clients; i++)
