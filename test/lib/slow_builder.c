@@ -214,6 +214,7 @@ void sb_free(struct sb *b)
 	struct mg_slow_req req = { .type = MG_SLOW_REQ_APP_DEL, .app = b->app };
 
 	b->is_full = false;
+	b->next_cmd = 0; /* answers to what was answered before are stale, and ignored */
 	mg_slow_flush(b->s, b->now_ns);
 	mg_slow_request(b->s, &req, b->now_ns);
 	obey_all(b);
