@@ -313,6 +313,7 @@ static int open_attach(struct mg_control *control, char *err, size_t errlen)
 	if (res < 0)
 		return res;
 	control->attach_fd = res;
+	control->has_attach_path = true;
 	return 0;
 }
 
@@ -463,8 +464,9 @@ void mg_control_close(struct mg_control *control)
 	if (control->attach_fd >= 0)
 		close(control->attach_fd);
 	control->attach_fd = -1;
-	if (control->instance.lock_fd >= 0 && control->attach_path[0] != '\0')
+	if (control->has_attach_path)
 		(void)unlink(control->attach_path); /* the daemon goes; nothing to do about it */
+	control->has_attach_path = false;
 	mg_instance_close(&control->instance);
 	mg_request_queue_close(&control->queue);
 	if (control->signals.fd >= 0)

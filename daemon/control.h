@@ -78,6 +78,7 @@ struct mg_control {
 	struct mg_grpc_listen grpc_listen;
 	struct mg_grpc_server *grpc; /* NULL: not enabled */
 	char attach_path[108]; /* sockaddr_un.sun_path */
+	bool has_attach_path;  /* the file is ours */
 	int attach_fd;         /* -1: not bound, or the attach server's */
 };
 

@@ -9,6 +9,11 @@
 #include <string.h>
 
 #include "fastpath/io/eal.h"
+#include "fastpath/io/netif.h"
+#include "proto/base/bits.h"
+
+#define DATA_BYTES 2048          /* DPDK's usual room for a packet */
+#define BUFFER_EXTRA_BYTES 1024 /* headers and headroom */
 
 static void log_dpdk(void *ctx, enum mg_eal_log_level level, const char *line)
 {
@@ -17,12 +22,12 @@ static void log_dpdk(void *ctx, enum mg_eal_log_level level, const char *line)
 		[MG_EAL_LOG_WARNING] = MG_LOG_WARN,
 		[MG_EAL_LOG_DEBUG] = MG_LOG_DEBUG,
 	};
+	const struct mg_net *net = ctx;
 
-	mg_log(ctx, levels[level], "dpdk", "%s", line);
+	mg_log(net->log, net->is_open ? levels[level] : MG_LOG_DEBUG, "dpdk", "%s", line);
 }
 
-static int open_eal(struct mg_net *net, const struct mg_conf *conf, const struct mg_log *log, char *err,
-		    size_t errlen)
+static int open_eal(struct mg_net *net, const struct mg_conf *conf, char *err, size_t errlen)
 {
 	static const enum mg_eal_hugepages hugepages[] = {
 		[MG_CONF_HUGE_AUTO] = MG_EAL_HUGEPAGES_AUTO,
@@ -36,7 +41,7 @@ static int open_eal(struct mg_net *net, const struct mg_conf *conf, const struct
 		.mem_mib = conf->memory.dpdk_mib,
 		.pci = pci,
 		.log = log_dpdk,
-		.log_ctx = (void *)(uintptr_t)log,
+		.log_ctx = net,
 	};
 	int res;
 
@@ -47,6 +52,21 @@ static int open_eal(struct mg_net *net, const struct mg_conf *conf, const struct
 	res = mg_eal_init(&eal, err, errlen);
 	net->has_eal = res == 0;
 	return res;
+}
+
+/* Buffers of one queue: a fair share of memory.buffers, less when large packets would burst DPDK's memory. */
+static uint32_t share_of_buffers(const struct mg_conf *conf, const struct mg_conf_port *row)
+{
+	uint32_t queues = row->queues != 0 ? row->queues : conf->fastpath.workers;
+	uint32_t mtu = row->mtu;
+	uint64_t budget;
+	uint64_t wanted = conf->memory.buffers;
+	struct mg_netif netif;
+
+	if (mtu == 0 && row->interface[0] != '\0' && mg_netif_get(row->interface, &netif) == 0)
+		mtu = netif.mtu;
+	budget = ((uint64_t)conf->memory.dpdk_mib << 20) / 4 * 3 / (mg_max_u32(mtu, DATA_BYTES) + BUFFER_EXTRA_BYTES);
+	return (uint32_t)((wanted < budget ? wanted : budget) / (conf->ports_count * queues));
 }
 
 static int open_port(struct mg_net *net, const struct mg_conf *conf, uint32_t i, char *err, size_t errlen)
@@ -61,7 +81,7 @@ static int open_port(struct mg_net *net, const struct mg_conf *conf, uint32_t i,
 		.name = row->name,
 		.nr_queues = (uint16_t)row->queues,
 		.mtu = (uint16_t)row->mtu,
-		.nr_bufs = conf->memory.buffers / conf->ports_count,
+		.nr_bufs = share_of_buffers(conf, row),
 	};
 
 	if (row->pci[0] != '\0') {
@@ -79,8 +99,10 @@ static int open_port(struct mg_net *net, const struct mg_conf *conf, uint32_t i,
 
 int mg_net_open(struct mg_net *net, const struct mg_conf *conf, const struct mg_log *log, char *err, size_t errlen)
 {
-	int res = open_eal(net, conf, log, err, errlen);
+	int res;
 
+	net->log = log;
+	res = open_eal(net, conf, err, errlen);
 	for (uint32_t i = 0; res == 0 && i < conf->ports_count; i++) {
 		const struct mg_port *port = &net->ports[i];
 
@@ -93,6 +115,7 @@ int mg_net_open(struct mg_net *net, const struct mg_conf *conf, const struct mg_
 		       port->mac[0], port->mac[1], port->mac[2], port->mac[3], port->mac[4], port->mac[5], port->mtu,
 		       port->nr_queues, port->rx_fd[0] >= 0 ? "yes" : "no");
 	}
+	net->is_open = res == 0;
 	return res;
 }
 

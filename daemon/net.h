@@ -18,6 +18,8 @@
 #include "slowpath/core/slow.h"
 
 struct mg_net {
+	const struct mg_log *log;
+	bool is_open; /* until then our own line says what went wrong, and DPDK's are for debugging */
 	bool has_eal;
 	uint32_t nr_ports;
 	struct mg_port ports[MG_CONF_PORTS_MAX];
