@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * slow_neigh_test.c - ARP: resolving, ageing, changes, conflicts; ICMP echo and errors; routes.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "proto/wire/checksum.h"
+#include "proto/wire/eth.h"
+#include "test/lib/slow_builder.h"
+
+static bool is_addr(const struct mg_addr *a, struct mg_addr b)
+{
+	return mg_addr_eq(a, &b);
+}
+
+static void rx_arp(struct sb *b, const struct mg_arp_view *arp)
+{
+	uint8_t frame[64];
+
+	sb_rx_frame(b, frame, mg_wire_arp_emit_frame(frame, arp));
+}
+
+static void peer_says(struct sb *b, uint16_t op, struct mg_addr spa, struct mg_addr tpa, const struct mg_mac *sha)
+{
+	struct mg_arp_view arp = { .op = op, .sha = *sha, .tha = b->mac, .spa = spa, .tpa = tpa };
+
+	rx_arp(b, &arp);
+}
+
+static const struct mg_arp_view *tx_arp(struct sb *b)
+{
+	const struct mg_frame_view *v = sb_tx_frame(b);
+
+	if (v == NULL)
+		return NULL;
+	assert_int_equal(v->kind, MG_FRAME_ARP);
+	return &v->arp;
+}
+
+static void start(struct sb *b)
+{
+	sb_conf(b);
+	sb_start(b, false);
+}
+
+static void test_announces_at_start(void **state)
+{
+	struct sb b;
+	const struct mg_arp_view *arp;
+
+	(void)state;
+	start(&b);
+	mg_slow_start(b.s, b.now_ns);
+	arp = tx_arp(&b);
+	assert_int_equal(arp->op, MG_ARP_REQUEST);
+	assert_true(is_addr(&arp->spa, SB_US) && is_addr(&arp->tpa, SB_US));
+	assert_int_equal(b.last.pkt.data[0], 0xff);
+	sb_free(&b);
+}
+
+static void test_answers_requests_for_us(void **state)
+{
+	struct sb b;
+	const struct mg_arp_view *arp;
+
+	(void)state;
+	start(&b);
+	peer_says(&b, MG_ARP_REQUEST, SB_PEER, SB_US, &b.peer_mac);
+	arp = tx_arp(&b);
+	assert_int_equal(arp->op, MG_ARP_REPLY);
+	assert_memory_equal(&arp->sha, &b.mac, 6);
+	assert_memory_equal(&arp->tha, &b.peer_mac, 6);
+	assert_true(is_addr(&arp->spa, SB_US) && is_addr(&arp->tpa, SB_PEER));
+	assert_int_equal(b.s->neighs.pool.nr_used, 1); /* and remembers who asked */
+	peer_says(&b, MG_ARP_REQUEST, SB_PEER, mg_addr_v4(0x0a4d0009), &b.peer_mac);
+	peer_says(&b, MG_ARP_REPLY, mg_addr_v4(0x0a4d0007), SB_US, &b.peer_mac); /* unasked */
+	peer_says(&b, MG_ARP_REQUEST, mg_addr_v4(0x01020304), mg_addr_v4(0x0a4d0009), &b.peer_mac);
+	sb_tx_none(&b);
+	assert_int_equal(b.s->neighs.pool.nr_used, 1);
+	peer_says(&b, MG_ARP_REQUEST, mg_addr_v4(0), SB_US, &b.peer_mac); /* RFC 5227 probe: answer, learn nothing */
+	assert_non_null(tx_arp(&b));
+	assert_int_equal(b.s->neighs.pool.nr_used, 1);
+	sb_free(&b);
+}
+
+static void test_resolves_and_queues(void **state)
+{
+	struct sb b;
+	uint32_t window;
+	const struct mg_arp_view *arp;
+
+	(void)state;
+	start(&b);
+	assert_int_equal(sb_connect(&b, &window), 0);
+	arp = tx_arp(&b);
+	assert_int_equal(arp->op, MG_ARP_REQUEST);
+	assert_true(is_addr(&arp->tpa, SB_PEER) && is_addr(&arp->spa, SB_US));
+	sb_tx_none(&b); /* the SYN waits */
+	peer_says(&b, MG_ARP_REPLY, SB_PEER, SB_US, &b.peer_mac);
+	assert_int_equal(sb_tx(&b)->flags, MG_TCP_SYN);
+	assert_memory_equal(b.last.pkt.data, b.peer_mac.b, 6);
+	sb_tx_none(&b);
+	sb_free(&b);
+}
+
+static void test_nobody_answers(void **state)
+{
+	struct sb b;
+	uint32_t window;
+	int nr = 0;
+
+	(void)state;
+	start(&b);
+	assert_int_equal(sb_connect(&b, &window), 0);
+	sb_wait(&b, 3500 * MG_NS_PER_MS);
+	while (tx_arp(&b) != NULL)
+		nr++;
+	assert_int_equal(nr, 3);
+	assert_int_equal(b.app->windows[window].state, MG_SHM_ST_CLOSED);
+	assert_int_equal(b.app->windows[window].error, EHOSTUNREACH);
+	assert_int_equal(b.s->neighs.slot_pool.nr_used, 0);
+	sb_free(&b);
+}
+
+static void test_queue_is_bounded(void **state)
+{
+	struct sb b;
+
+	(void)state;
+	start(&b);
+	for (uint16_t i = 0; i < 30; i++)
+		sb_rx(&b, &(struct sb_seg){ .sport = (uint16_t)(i + 1), .seq = 1, .flags = MG_TCP_SYN });
+	assert_int_equal(b.s->neighs.slot_pool.nr_used, MG_NEIGH_QUEUE_MAX);
+	assert_int_equal(b.s->stats.arp_queue_drops, 30 - MG_NEIGH_QUEUE_MAX);
+	sb_free(&b);
+}
+
+static void test_gateway_is_asked_for_others(void **state)
+{
+	struct sb b;
+	const struct mg_arp_view *arp;
+
+	(void)state;
+	start(&b);
+	sb_rx(&b, &(struct sb_seg){ .src = mg_addr_v4(0x08080808), .seq = 1, .flags = MG_TCP_SYN });
+	arp = tx_arp(&b);
+	assert_true(is_addr(&arp->tpa, SB_GATEWAY));
+	sb_free(&b);
+}
+
+static void expect_nexthop(struct sb *b, const struct mg_mac *mac)
+{
+	const struct sb_cmd *c = sb_cmd(b, MG_CMD_SET_NEXTHOP);
+
+	assert_non_null(c);
+	assert_memory_equal(&c->hop.dmac, mac, 6);
+}
+
+static void test_change_reaches_flows_at_most_once_a_second(void **state)
+{
+	struct sb b;
+	struct mg_mac other = { { 2, 0, 0, 0, 0, 9 } }, third = { { 2, 0, 0, 0, 0, 10 } };
+
+	(void)state;
+	start(&b);
+	peer_says(&b, MG_ARP_REQUEST, SB_PEER, SB_US, &b.peer_mac);
+	(void)sb_tx_frame(&b);
+	(void)sb_established(&b);
+	sb_wait(&b, 2 * MG_NS_PER_S);
+	peer_says(&b, MG_ARP_REPLY, SB_PEER, SB_PEER, &other); /* gratuitous */
+	expect_nexthop(&b, &other);
+	peer_says(&b, MG_ARP_REPLY, SB_PEER, SB_PEER, &third);
+	sb_no_cmd(&b, MG_CMD_SET_NEXTHOP);
+	sb_wait(&b, 1100 * MG_NS_PER_MS);
+	peer_says(&b, MG_ARP_REPLY, SB_PEER, SB_PEER, &third);
+	expect_nexthop(&b, &third);
+	assert_int_equal(b.s->stats.neigh_changed, 2);
+	sb_free(&b);
+}
+
+static void test_ageing(void **state)
+{
+	struct sb b;
+	struct mg_neigh *n;
+	const struct mg_arp_view *arp;
+
+	(void)state;
+	start(&b);
+	peer_says(&b, MG_ARP_REQUEST, SB_PEER, SB_US, &b.peer_mac);
+	(void)sb_tx_frame(&b);
+	n = &b.s->neighs.entries[0];
+	assert_int_equal(n->state, MG_NEIGH_REACHABLE);
+	sb_wait(&b, 31 * MG_NS_PER_S);
+	assert_int_equal(n->state, MG_NEIGH_STALE);
+	sb_tx_none(&b);
+	/* using it asks, but sends at once */
+	sb_rx(&b, &(struct sb_seg){ .seq = 1, .flags = MG_TCP_SYN });
+	arp = tx_arp(&b);
+	assert_int_equal(arp->op, MG_ARP_REQUEST);
+	assert_memory_equal(b.last.pkt.data, b.peer_mac.b, 6); /* unicast */
+	assert_int_equal(sb_tx(&b)->flags, MG_TCP_RST | MG_TCP_ACK);
+	assert_int_equal(n->state, MG_NEIGH_PROBE);
+	peer_says(&b, MG_ARP_REPLY, SB_PEER, SB_US, &b.peer_mac);
+	assert_int_equal(n->state, MG_NEIGH_REACHABLE);
+	sb_free(&b);
+}
+
+static void test_used_neighbour_is_kept_fresh(void **state)
+{
+	struct sb b;
+	struct mg_neigh *n;
+
+	(void)state;
+	start(&b);
+	peer_says(&b, MG_ARP_REQUEST, SB_PEER, SB_US, &b.peer_mac);
+	(void)sb_tx_frame(&b);
+	(void)sb_established(&b);
+	n = &b.s->neighs.entries[0];
+	assert_int_equal(n->nr_users, 1);
+	sb_wait(&b, 20 * MG_NS_PER_S);
+	sb_ev(&b, MG_EV_NEIGH_CONFIRM, 0, 0); /* forward progress is as good as a reply */
+	sb_wait(&b, 20 * MG_NS_PER_S);
+	sb_tx_none(&b);
+	assert_int_equal(n->state, MG_NEIGH_REACHABLE);
+	sb_wait(&b, 11 * MG_NS_PER_S);
+	assert_int_equal(n->state, MG_NEIGH_PROBE);
+	sb_wait(&b, 7 * MG_NS_PER_S); /* unicast, then broadcast, then given up for now */
+	assert_int_equal(n->state, MG_NEIGH_FAILED);
+	assert_int_equal(sb_conn(&b)->state, MG_TCP_ESTABLISHED);
+	sb_wait(&b, 6 * MG_NS_PER_S);
+	assert_int_equal(n->state, MG_NEIGH_INCOMPLETE); /* tries again for its flow */
+	peer_says(&b, MG_ARP_REPLY, SB_PEER, SB_US, &b.peer_mac);
+	expect_nexthop(&b, &b.peer_mac);
+	sb_free(&b);
+}
+
+static void test_conflict_is_counted_and_defended(void **state)
+{
+	struct sb b;
+
+	(void)state;
+	start(&b);
+	for (int i = 0; i < 3; i++)
+		peer_says(&b, MG_ARP_REPLY, SB_US, SB_US, &b.peer_mac);
+	assert_int_equal(b.s->stats.arp_conflicts, 3);
+	assert_true(is_addr(&tx_arp(&b)->tpa, SB_US));
+	sb_tx_none(&b);
+	assert_int_equal(b.s->neighs.pool.nr_used, 0);
+	sb_free(&b);
+}
+
+static void test_table_full_evicts_unused(void **state)
+{
+	struct sb b;
+
+	(void)state;
+	start(&b);
+	for (uint32_t i = 0; i < 10; i++) {
+		b.now_ns += MG_NS_PER_MS;
+		peer_says(&b, MG_ARP_REQUEST, mg_addr_v4(0x0a4d0010 + i), SB_US, &b.peer_mac);
+	}
+	assert_int_equal(b.s->neighs.pool.nr_used, b.lim.neighbours_max);
+	sb_free(&b);
+}
+
+/* ---- ICMP ---- */
+
+static uint32_t icmp_frame(struct sb *b, uint8_t *frame, uint8_t type, uint8_t code, uint32_t word, const void *body,
+			   uint32_t len)
+{
+	struct mg_addr src = SB_PEER, dst = SB_US;
+	struct mg_ip_spec ip = { .src = &src, .dst = &dst, .l4_len = 8 + len, .proto = MG_IPPROTO_ICMP, .ttl = 64 };
+	uint8_t *l4 = frame + MG_ETH_HLEN + MG_IPV4_HLEN;
+
+	(void)mg_wire_eth_emit(frame, &b->mac, &b->peer_mac, MG_ETHERTYPE_IPV4);
+	(void)mg_wire_ip_emit(frame + MG_ETH_HLEN, &ip);
+	memset(l4, 0, 8);
+	l4[0] = type;
+	l4[1] = code;
+	l4[4] = (uint8_t)(word >> 24);
+	l4[5] = (uint8_t)(word >> 16);
+	l4[6] = (uint8_t)(word >> 8);
+	l4[7] = (uint8_t)word;
+	memcpy(l4 + 8, body, len);
+	mg_csum_store(l4 + 2, mg_csum_add(0, l4, 8 + len));
+	return MG_ETH_HLEN + MG_IPV4_HLEN + 8 + len;
+}
+
+static void test_echo(void **state)
+{
+	struct sb b;
+	uint8_t frame[256], data[100];
+	const struct mg_frame_view *v;
+
+	(void)state;
+	sb_new(&b);
+	memset(data, 'x', sizeof(data));
+	sb_rx_frame(&b, frame, icmp_frame(&b, frame, MG_ICMP_ECHO, 0, 0x12340005, data, sizeof(data)));
+	v = sb_tx_frame(&b);
+	assert_non_null(v);
+	assert_int_equal(v->kind, MG_FRAME_ICMP);
+	assert_int_equal(v->icmp.type, MG_ICMP_ECHO_REPLY);
+	assert_int_equal(v->icmp.echo_id, 0x1234);
+	assert_int_equal(v->icmp.echo_seq, 5);
+	assert_true(is_addr(&v->ip.dst, SB_PEER) && is_addr(&v->ip.src, SB_US));
+	assert_int_equal(v->ip.l4_len, 108);
+	sb_free(&b);
+}
+
+/* An error about a segment of ours with this sequence number. */
+static void rx_error(struct sb *b, uint8_t code, uint32_t word, const struct mg_tuple *t, uint32_t seq)
+{
+	uint8_t frame[256], quote[64];
+	struct mg_frame_spec spec = {
+		.src = &t->laddr, .dst = &t->raddr, .payload_len = 1460, .ttl = 64, .csum = MG_TX_CSUM_NONE,
+		.tcp = { .sport = t->lport, .dport = t->rport, .seq = seq, .flags = MG_TCP_ACK },
+	};
+
+	(void)mg_wire_emit_ip_tcp(quote, &spec);
+	sb_rx_frame(b, frame, icmp_frame(b, frame, MG_ICMP_UNREACH, code, word, quote, 28));
+}
+
+static void test_icmp_in_syn_sent(void **state)
+{
+	struct sb b;
+	struct mg_seg syn;
+	uint32_t window;
+
+	(void)state;
+	sb_new(&b);
+	assert_int_equal(sb_connect(&b, &window), 0);
+	syn = *sb_tx(&b);
+	rx_error(&b, MG_ICMP_UNREACH_PORT, 0, &syn.tuple, syn.seq + 1); /* not our SYN */
+	assert_int_equal(b.s->stats.icmp_invalid, 1);
+	rx_error(&b, MG_ICMP_UNREACH_HOST, 0, &syn.tuple, syn.seq); /* soft: remembered (MUST-56) */
+	assert_int_equal(sb_conn(&b)->state, MG_TCP_SYN_SENT);
+	assert_int_equal(sb_conn(&b)->soft_error, EHOSTUNREACH);
+	rx_error(&b, MG_ICMP_UNREACH_PORT, 0, &syn.tuple, syn.seq);
+	assert_int_equal(b.app->windows[window].error, ECONNREFUSED);
+	sb_free(&b);
+	/* and when nothing but the soft error came, it is what the application learns */
+	sb_new(&b);
+	assert_int_equal(sb_connect(&b, &window), 0);
+	syn = *sb_tx(&b);
+	rx_error(&b, MG_ICMP_UNREACH_NET, 0, &syn.tuple, syn.seq);
+	sb_wait(&b, 200 * MG_NS_PER_S);
+	assert_int_equal(b.app->windows[window].error, ENETUNREACH);
+	sb_free(&b);
+}
+
+static void test_icmp_established_is_soft(void **state)
+{
+	struct sb b;
+	struct mg_conn *c;
+
+	(void)state;
+	sb_new(&b);
+	c = sb_established(&b);
+	rx_error(&b, MG_ICMP_UNREACH_PORT, 0, &c->node.tuple, c->hs.iss + 1);
+	rx_error(&b, MG_ICMP_UNREACH_PROTO, 0, &c->node.tuple, c->hs.iss + 1);
+	assert_int_equal(c->state, MG_TCP_ESTABLISHED);
+	assert_int_equal(b.s->stats.icmp_soft, 2);
+	sb_no_cmd(&b, MG_CMD_REMOVE);
+	sb_free(&b);
+}
+
+static void test_path_mtu(void **state)
+{
+	struct sb b;
+	struct mg_conn *c;
+	struct mg_ev_removed books = { 0 };
+
+	(void)state;
+	sb_new(&b);
+	c = sb_established(&b);
+	books.snd_una = c->hs.iss + 1;
+	books.snd_nxt = c->hs.iss + 5000;
+	rx_error(&b, MG_ICMP_UNREACH_FRAG_NEEDED, 1280, &c->node.tuple, c->hs.iss + 9000);
+	assert_non_null(sb_cmd(&b, MG_CMD_REPORT));
+	sb_report(&b, &books); /* not in flight: an attack (RFC 5927) */
+	sb_no_cmd(&b, MG_CMD_SET_PMTU);
+	rx_error(&b, MG_ICMP_UNREACH_FRAG_NEEDED, 1280, &c->node.tuple, c->hs.iss + 100);
+	sb_report(&b, &books);
+	assert_int_equal(sb_cmd(&b, MG_CMD_SET_PMTU)->opt.value, 1280 - 40 - 12);
+	rx_error(&b, MG_ICMP_UNREACH_FRAG_NEEDED, 68, &c->node.tuple, c->hs.iss + 100);
+	sb_report(&b, &books);
+	assert_int_equal(sb_cmd(&b, MG_CMD_SET_PMTU)->opt.value, 552 - 40 - 12); /* never below */
+	rx_error(&b, MG_ICMP_UNREACH_FRAG_NEEDED, 0, &c->node.tuple, c->hs.iss + 100);
+	sb_report(&b, &books);
+	sb_no_cmd(&b, MG_CMD_SET_PMTU); /* and never up */
+	sb_free(&b);
+}
+
+/* ---- routes ---- */
+
+static void test_longest_prefix(void **state)
+{
+	struct mg_routes r = { 0 };
+	struct mg_slow_port port = { .mtu = 1500 };
+	struct mg_hop hop;
+	struct mg_addr dst = mg_addr_v4(0x0a010203), src;
+	uint16_t p;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(mg_routes_add_port(&r, &port, &p), 0);
+	assert_int_equal(mg_routes_find(&r, &dst, &hop), -ENETUNREACH);
+	assert_int_equal(mg_routes_add_addr(&r, &(struct mg_slow_addr){ mg_addr_v4(0xc0a80001), 24, 0 }), 0);
+	assert_int_equal(mg_routes_add_addr(&r, &(struct mg_slow_addr){ mg_addr_v4(0xc0a80001), 24, 1 }), -EEXIST);
+	assert_int_equal(mg_routes_add_addr(&r, &(struct mg_slow_addr){ mg_addr_v4(0xc0a80101), 24, 9 }), -EINVAL);
+	assert_int_equal(mg_routes_add_addr(&r, &(struct mg_slow_addr){ mg_addr_v4(0xc0a80101), 33, 1 }), -EINVAL);
+	assert_int_equal(mg_routes_add_addr(&r, &(struct mg_slow_addr){ mg_addr_v4(0xc0a80101), 24, 1 }), 0);
+	assert_int_equal(mg_routes_add_route(
+				 &r, &(struct mg_slow_route){ mg_addr_v4(0), 0, 0, mg_addr_v4(0xc0a800fe) }), 0);
+	assert_int_equal(mg_routes_add_route(&r, &(struct mg_slow_route){ mg_addr_v4(0x0a000000), 8, 1,
+									  mg_addr_v4(0xc0a801fe) }), 0);
+	assert_int_equal(mg_routes_add_route(&r, &(struct mg_slow_route){ mg_addr_v4(0x0a010000), 16, 1,
+									  mg_addr_v4(0xc0a801fd) }), 0);
+	assert_int_equal(mg_routes_find(&r, &dst, &hop), 0);
+	assert_int_equal(hop.port, 1);
+	assert_int_equal(mg_addr_to_v4(&hop.addr), 0xc0a801fd);
+	assert_int_equal(mg_routes_source(&r, &dst, &hop, &src), 0);
+	assert_int_equal(mg_addr_to_v4(&src), 0xc0a80101);
+	dst = mg_addr_v4(0x08080808);
+	assert_int_equal(mg_routes_find(&r, &dst, &hop), 0);
+	assert_int_equal(hop.port, 0);
+	dst = mg_addr_v4(0xc0a80155);
+	assert_int_equal(mg_routes_find(&r, &dst, &hop), 0);
+	assert_true(mg_addr_eq(&hop.addr, &dst));
+	dst = mg_addr_v4(0xc0a801ff);
+	assert_true(mg_routes_is_broadcast(&r, &dst));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_announces_at_start),
+		cmocka_unit_test(test_answers_requests_for_us),
+		cmocka_unit_test(test_resolves_and_queues),
+		cmocka_unit_test(test_nobody_answers),
+		cmocka_unit_test(test_queue_is_bounded),
+		cmocka_unit_test(test_gateway_is_asked_for_others),
+		cmocka_unit_test(test_change_reaches_flows_at_most_once_a_second),
+		cmocka_unit_test(test_ageing),
+		cmocka_unit_test(test_used_neighbour_is_kept_fresh),
+		cmocka_unit_test(test_conflict_is_counted_and_defended),
+		cmocka_unit_test(test_table_full_evicts_unused),
+		cmocka_unit_test(test_echo),
+		cmocka_unit_test(test_icmp_in_syn_sent),
+		cmocka_unit_test(test_icmp_established_is_soft),
+		cmocka_unit_test(test_path_mtu),
+		cmocka_unit_test(test_longest_prefix),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
