@@ -95,10 +95,11 @@ static bool fill_slot(struct mg_slow *s, uint32_t slot, struct mg_ctl_conn_info 
 static void collect_connections(struct mg_slow *s, struct mg_ctl_msg *msg)
 {
 	uint32_t nr_slots = s->conn_pool.nr_touched + s->embryo_pool.nr_touched + s->timewaits.pool.nr_touched;
-	uint32_t max = mg_ctl_items_max(MG_CTL_CONNECTIONS);
+	uint32_t max = mg_ctl_items_max(MG_CTL_CONNECTIONS | MG_CTL_REPLY);
 	uint32_t skip = msg->hdr.start;
 	uint32_t count = 0;
 
+	msg->hdr.type |= MG_CTL_REPLY; /* the items are a reply's from here on */
 	msg->hdr.more = 0;
 	for (uint32_t slot = 0; slot < nr_slots; slot++) {
 		struct mg_ctl_conn_info info;
@@ -203,9 +204,9 @@ void mg_query_ask(struct mg_slow *s, const struct mg_slow_req *req)
 		return;
 	}
 	if (q->nr_waiting == MG_QUERY_WAITING_MAX) {
+		req->msg->hdr.type |= MG_CTL_REPLY;
 		mg_ctl_set_count(req->msg, 0);
 		req->msg->hdr.status = -EBUSY;
-		req->msg->hdr.type |= MG_CTL_REPLY;
 		s->env.reply(s->env.ctx, req);
 		return;
 	}
@@ -252,10 +253,11 @@ void mg_query_timer(struct mg_slow *s)
 void mg_query_listeners(struct mg_slow *s, const struct mg_slow_req *req)
 {
 	struct mg_ctl_msg *msg = req->msg;
-	uint32_t max = mg_ctl_items_max(MG_CTL_LISTENERS);
+	uint32_t max = mg_ctl_items_max(MG_CTL_LISTENERS | MG_CTL_REPLY);
 	uint32_t skip = msg->hdr.start;
 	uint32_t count = 0;
 
+	msg->hdr.type |= MG_CTL_REPLY;
 	msg->hdr.more = 0;
 	for (uint32_t i = 0; i < s->listener_pool.nr_touched; i++) {
 		const struct mg_listener *l = &s->listeners[i];
@@ -296,11 +298,12 @@ static void copy_text(char *dst, size_t size, const char *src)
 
 void mg_query_stats(struct mg_slow *s, struct mg_ctl_msg *msg)
 {
-	uint32_t max = mg_ctl_items_max(MG_CTL_STATS);
+	uint32_t max = mg_ctl_items_max(MG_CTL_STATS | MG_CTL_REPLY);
 	uint32_t count = 0;
 	const char *name, *help;
 	uint64_t value;
 
+	msg->hdr.type |= MG_CTL_REPLY;
 	while (count < max && mg_slow_counter(s, msg->hdr.start + count, &name, &help, &value)) {
 		struct mg_ctl_counter *item = &msg->counter[count++];
 
