@@ -12,6 +12,9 @@
 #include <string.h>
 #include <time.h>
 
+/* What the buffers on the way hold, so that both sides can send at the same time. */
+#define BYTES_MAX 32768
+
 struct args {
 	const char *address;
 	struct sockaddr_in to;
@@ -113,7 +116,7 @@ static void usage(FILE *to)
 	      "  --address  where mangod is (local:NAME, HOST:PORT, unix:PATH; default: MANGO_ADDRESS, local:mango)\n"
 	      "  --to       the server's address\n"
 	      "  --port     its port (7)\n"
-	      "  --bytes    size of a message (64)\n"
+	      "  --bytes    size of a message (64), at most 32768: it is sent whole before the answer is read\n"
 	      "  --count    messages (1000)\n",
 	      to);
 }
@@ -142,7 +145,7 @@ static int parse(int argc, char **argv, struct args *args)
 		else
 			return c == 'h' ? 1 : 2;
 	}
-	return has_to && optind == argc && args->bytes > 0 && args->count > 0 ? 0 : 2;
+	return has_to && optind == argc && args->bytes > 0 && args->bytes <= BYTES_MAX && args->count > 0 ? 0 : 2;
 }
 
 int main(int argc, char **argv)
