@@ -72,7 +72,8 @@ static void take_rtt(struct mg_fp *fp, struct mg_flow *f, const struct mg_ack *a
 	uint32_t ms;
 
 	if (mg_likely(a->first_sent_ns != 0 && !a->retx_acked)) {
-		mg_rtt_sample(f, (uint32_t)mg_min_u64(mg_ns_to_us(a->now_ns - a->first_sent_ns), UINT32_MAX));
+		mg_rtt_sample(f, (uint32_t)mg_min_u64(mg_ns_to_us(a->now_ns - a->first_sent_ns),
+						      UINT32_MAX));
 		return;
 	}
 	if (a->acked == 0 || !(f->opts & MG_FLOW_TS) || a->seg->tsecr == 0)
@@ -123,18 +124,19 @@ static void take_window(struct mg_flow *f, const struct mg_seg *seg, struct mg_a
 {
 	uint32_t wnd = (uint32_t)seg->wnd << f->snd_wscale;
 
-	if (!(mg_seq_lt(f->snd_wl1, seg->seq) || (f->snd_wl1 == seg->seq && mg_seq_leq(f->snd_wl2, seg->ack))))
+	if (!(mg_seq_lt(f->snd_wl1, seg->seq) ||
+	      (f->snd_wl1 == seg->seq && mg_seq_leq(f->snd_wl2, seg->ack))))
 		return;
 	a->wnd_changed = wnd != f->snd_wnd;
 	f->snd_wnd = wnd;
 	f->snd_wl1 = seg->seq;
 	f->snd_wl2 = seg->ack;
 	f->max_wnd = mg_max_u32(f->max_wnd, wnd);
-	if (f->rtx_kind == MG_RTX_PERSIST) {
-		f->timeouts = 0; /* the peer answers: probing goes on for as long as it does (MUST-37) */
-		if (wnd != 0)
-			f->rto_backoff = 0;
-	}
+	/* The peer answers but has no room: probing goes on for as long as it does (MUST-37, SHLD-17). */
+	if (wnd == 0 || f->rtx_kind == MG_RTX_PERSIST)
+		f->timeouts = 0;
+	if (wnd != 0 && f->rtx_kind == MG_RTX_PERSIST)
+		f->rto_backoff = 0;
 }
 
 static void take_ecn(struct mg_fp *fp, struct mg_flow *f, const struct mg_ack *a)
@@ -154,7 +156,9 @@ static void take_ecn(struct mg_fp *fp, struct mg_flow *f, const struct mg_ack *a
 
 void mg_ack_process(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *seg, uint64_t now_ns)
 {
-	struct mg_ack a = { .now_ns = now_ns, .seg = seg, .prior_una = f->snd_una, .prior_lost = f->lost_bytes };
+	struct mg_ack a = {
+		.now_ns = now_ns, .seg = seg, .prior_una = f->snd_una, .prior_lost = f->lost_bytes
+	};
 	uint32_t flight = mg_flow_flight(f);
 
 	mg_fp_pend(fp, f);

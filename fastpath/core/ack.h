@@ -21,15 +21,15 @@ struct mg_ack {
 	uint64_t now_ns;
 	const struct mg_seg *seg;
 	uint32_t prior_una;
-	uint32_t acked;       /* sequence space cumulatively acknowledged */
-	uint32_t delivered;   /* bytes newly known to have arrived */
-	uint32_t sacked;      /* of these by SACK */
-	uint32_t prior_lost;  /* lost_bytes before */
-	uint32_t prior_fack;  /* highest SACKed before */
+	uint32_t acked;         /* sequence space cumulatively acknowledged */
+	uint32_t delivered;     /* bytes newly known to have arrived */
+	uint32_t sacked;        /* of these by SACK */
+	uint32_t prior_lost;    /* lost_bytes before */
+	uint32_t prior_fack;    /* highest SACKed before */
 	uint64_t first_sent_ns; /* oldest never-retransmitted record acknowledged; 0: none */
-	bool retx_acked;      /* a retransmitted range was among them: no sample (Karn) */
+	bool retx_acked;        /* a retransmitted range was among them: no sample (Karn) */
 	bool dsack;
-	bool dupack;          /* RFC 5681 section 2 */
+	bool dupack; /* RFC 5681 section 2 */
 	bool wnd_changed;
 	/* Newest record delivered, for the rate sample. */
 	uint64_t rate_delivered;

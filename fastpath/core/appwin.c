@@ -48,10 +48,13 @@ static void take_options(struct mg_flow *f, uint32_t a)
 {
 	uint32_t flags = f->flags & ~(uint32_t)(MG_FF_NODELAY | MG_FF_CORK | MG_FF_QUICKACK);
 
-	flags |= (a & MG_SHM_AF_NODELAY ? MG_FF_NODELAY : 0u) | (a & MG_SHM_AF_CORK ? MG_FF_CORK : 0u) |
+	flags |= (a & MG_SHM_AF_NODELAY ? MG_FF_NODELAY : 0u) |
+		 (a & MG_SHM_AF_CORK ? MG_FF_CORK : 0u) |
 		 (a & MG_SHM_AF_QUICKACK ? MG_FF_QUICKACK : 0u);
 	if (f->opts & MG_FLOW_NODELAY)
 		flags |= MG_FF_NODELAY;
+	if ((flags & MG_FF_QUICKACK) && f->rx_unacked != 0)
+		flags |= MG_FF_ACK_NOW;
 	f->flags = flags;
 }
 
@@ -72,14 +75,16 @@ static void take_want_tx(struct mg_flow *f, uint32_t a)
 
 static void take_close(struct mg_fp *fp, struct mg_flow *f, uint32_t a)
 {
-	uint32_t unread = (uint32_t)(f->rx_tail - f->rx_head);
+	uint32_t unread;
 
-	if (a & MG_SHM_AF_SHUT_RD)
+	if ((a & MG_SHM_AF_SHUT_RD) && !mg_flow_has(f, MG_FF_SHUT_RD)) {
 		f->flags |= MG_FF_SHUT_RD;
+		f->rx_head =
+			f->rx_tail; /* what it left unread holds nobody up; nothing is written over it */
+	}
 	if ((a & MG_SHM_AF_CLOSE) && !mg_flow_has(f, MG_FF_APP_CLOSED)) {
 		f->flags |= MG_FF_APP_CLOSED;
-		if (mg_flow_has(f, MG_FF_SHUT_RD))
-			unread = 0; /* it said that it would not read */
+		unread = (uint32_t)(f->rx_tail - f->rx_head);
 		mg_notify_event(fp, f, MG_EV_APP_CLOSE, unread);
 		/* With unread data the slow path resets (RFC 9293 3.6.1): no FIN that would say otherwise. */
 		if (unread == 0)
@@ -130,7 +135,8 @@ void mg_appwin_refresh_rx(struct mg_fp *fp, struct mg_flow *f)
 }
 
 /* A doorbell for a window without a flow: the slow path must know when the application lets go. */
-static bool orphan(struct mg_fp *fp, struct mg_fp_app_slot *slot, const struct mg_shm_doorbell *bell)
+static bool orphan(struct mg_fp *fp, struct mg_fp_app_slot *slot,
+		   const struct mg_shm_doorbell *bell)
 {
 	const struct mg_shm_window *w = &slot->app->windows[bell->index];
 	/* acquire: pairs with the application's release */
@@ -154,7 +160,8 @@ static bool orphan(struct mg_fp *fp, struct mg_fp_app_slot *slot, const struct m
 }
 
 /* False: stop taking doorbells of this application for now. */
-static bool one_bell(struct mg_fp *fp, struct mg_fp_app_slot *slot, const struct mg_shm_doorbell *bell)
+static bool one_bell(struct mg_fp *fp, struct mg_fp_app_slot *slot,
+		     const struct mg_shm_doorbell *bell)
 {
 	struct mg_flow *f;
 
@@ -164,7 +171,8 @@ static bool one_bell(struct mg_fp *fp, struct mg_fp_app_slot *slot, const struct
 		return true;
 	}
 	/* Before the look: a change after it rings again. acq_rel: pairs with the application's exchange. */
-	(void)atomic_exchange_explicit(&slot->app->windows[bell->index].a_dirty, 0, memory_order_acq_rel);
+	(void)atomic_exchange_explicit(&slot->app->windows[bell->index].a_dirty, 0,
+				       memory_order_acq_rel);
 	f = mg_wintab_find(fp, slot->app->id, bell->index);
 	if (f == NULL || f->window_gen != bell->gen)
 		return orphan(fp, slot, bell);
@@ -187,7 +195,8 @@ static void broken_rings(struct mg_fp *fp, struct mg_fp_app_slot *slot)
 	}
 }
 
-uint32_t mg_appwin_doorbells(struct mg_fp *fp, struct mg_app *app, uint32_t context, uint32_t budget)
+uint32_t mg_appwin_doorbells(struct mg_fp *fp, struct mg_app *app, uint32_t context,
+			     uint32_t budget)
 {
 	struct mg_fp_app_slot *slot = &fp->apps[app->id];
 	struct mg_spsc *ring = &app->contexts[context].doorbells[fp->conf.worker];

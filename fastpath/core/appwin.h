@@ -17,7 +17,8 @@ void mg_appwin_look(struct mg_fp *fp, struct mg_flow *f);
 /* Only how far it has read: for an ACK that would offer little by what we knew. */
 void mg_appwin_refresh_rx(struct mg_fp *fp, struct mg_flow *f);
 /* Takes doorbells of one context; returns how many. */
-uint32_t mg_appwin_doorbells(struct mg_fp *fp, struct mg_app *app, uint32_t context, uint32_t budget);
+uint32_t mg_appwin_doorbells(struct mg_fp *fp, struct mg_app *app, uint32_t context,
+			     uint32_t budget);
 /* Nothing moves any more until REMOVE. */
 void mg_appwin_stop(struct mg_fp *fp, struct mg_flow *f);
 #endif

@@ -22,7 +22,8 @@ static void check_tx(const struct mg_flow *f)
 	MG_ASSERT(mg_flow_flight(f) <= f->tx_head - f->tx_una + fin_out);
 	MG_ASSERT(f->sacked_bytes + f->lost_bytes <= mg_flow_flight(f));
 	MG_ASSERT(f->cwnd >= 1);
-	MG_ASSERT(!mg_flow_has(f, MG_FF_FIN_ACKED) || (f->snd_una == f->snd_nxt && f->tx_una == f->tx_head));
+	MG_ASSERT(!mg_flow_has(f, MG_FF_FIN_ACKED) ||
+		  (f->snd_una == f->snd_nxt && f->tx_una == f->tx_head));
 	MG_ASSERT(!mg_flow_has(f, MG_FF_FIN_SENT) || mg_flow_has(f, MG_FF_FIN_QUEUED));
 	MG_ASSERT(f->opts & MG_FLOW_SACK || f->sacked_bytes == 0);
 	MG_ASSERT(f->rto_us >= f->rto_min_us && f->rto_us <= f->rto_max_us);
@@ -37,7 +38,8 @@ static void check_timers(const struct mg_flow *f)
 		return;
 	MG_ASSERT(f->armed_ns <= at);
 	MG_ASSERT(mg_flow_flight(f) == 0 || f->rtx_ns != MG_TIME_NEVER);
-	MG_ASSERT(f->rx_unacked == 0 || f->delack_ns != MG_TIME_NEVER || f->aux_ns != MG_TIME_NEVER);
+	MG_ASSERT(f->rx_unacked == 0 || f->delack_ns != MG_TIME_NEVER ||
+		  f->aux_ns != MG_TIME_NEVER);
 	MG_ASSERT(!mg_flow_has(f, MG_FF_BLOCK_WND) || f->rtx_ns != MG_TIME_NEVER);
 }
 

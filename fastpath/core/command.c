@@ -73,9 +73,10 @@ static void install_tx(struct mg_fp *fp, struct mg_flow *f, const struct mg_cmd_
 
 static bool install_ok(const struct mg_fp *fp, const struct mg_cmd_install *c)
 {
-	return c->msg.flow < fp->conf.flows_max && c->msg.port < fp->conf.nr_ports && c->app != NULL &&
-	       c->app->id < fp->conf.apps_max && fp->apps[c->app->id].app == c->app && c->mss != 0 &&
-	       mg_is_pow2(c->rx_bytes) && mg_is_pow2(c->tx_bytes) && c->rcv_wscale <= MG_TCP_WS_MAX &&
+	return c->msg.flow < fp->conf.flows_max && c->msg.port < fp->conf.nr_ports &&
+	       c->app != NULL && c->app->id < fp->conf.apps_max &&
+	       fp->apps[c->app->id].app == c->app && c->mss != 0 && mg_is_pow2(c->rx_bytes) &&
+	       mg_is_pow2(c->tx_bytes) && c->rcv_wscale <= MG_TCP_WS_MAX &&
 	       c->snd_wscale <= MG_TCP_WS_MAX && c->snd_una == c->snd_nxt &&
 	       c->window < c->app->nr_windows && c->context < c->app->nr_contexts;
 }
@@ -83,8 +84,9 @@ static bool install_ok(const struct mg_fp *fp, const struct mg_cmd_install *c)
 /* No place for it: the slow path learns that it is not here. */
 static void refuse(struct mg_fp *fp, const struct mg_cmd_install *c)
 {
-	struct mg_ev_removed ev = { .msg = c->msg, .snd_una = c->snd_una, .snd_nxt = c->snd_nxt,
-				    .rcv_nxt = c->rcv_nxt };
+	struct mg_ev_removed ev = {
+		.msg = c->msg, .snd_una = c->snd_una, .snd_nxt = c->snd_nxt, .rcv_nxt = c->rcv_nxt
+	};
 
 	mg_fp_count(fp, MG_FPS_INSTALL_FULL, 1);
 	ev.msg.type = MG_EV_REMOVED;
@@ -99,7 +101,8 @@ static void install(struct mg_fp *fp, const struct mg_cmd_install *c)
 	uint32_t idx;
 	uint32_t gen;
 
-	if (!install_ok(fp, c) || fp->ids[c->msg.flow] != 0 || mg_pool_alloc(&fp->pool, &idx, &gen) < 0) {
+	if (!install_ok(fp, c) || fp->ids[c->msg.flow] != 0 ||
+	    mg_pool_alloc(&fp->pool, &idx, &gen) < 0) {
 		refuse(fp, c);
 		return;
 	}
@@ -147,9 +150,11 @@ static void install(struct mg_fp *fp, const struct mg_cmd_install *c)
 static void remove_flow(struct mg_fp *fp, struct mg_flow *f, uint32_t how)
 {
 	if (how == MG_REMOVE_RST)
-		(void)mg_output_rst(fp, f); /* without a packet the peer gets its RST when it sends next */
+		(void)mg_output_rst(
+			fp, f); /* without a packet the peer gets its RST when it sends next */
 	else if (f->run == MG_FLOW_LIVE && mg_flow_has(f, MG_FF_ACK_NOW))
-		(void)mg_output_ack(fp, f); /* the last thing that we owe; the peer would ask again */
+		(void)mg_output_ack(fp,
+				    f); /* the last thing that we owe; the peer would ask again */
 	mg_notify_app(fp, f);
 	mg_table_remove(&fp->table, fp->flows, f);
 	mg_wintab_remove(fp, f);
@@ -205,7 +210,8 @@ static void app_del(struct mg_fp *fp, const struct mg_msg_app *m)
 /* True: the slot has nothing more to tell. */
 static bool app_tell(struct mg_fp *fp, struct mg_fp_app_slot *slot)
 {
-	struct mg_msg_app ev = { .msg = { .type = MG_EV_APP_DEL, .len = sizeof(ev) }, .app = slot->app };
+	struct mg_msg_app ev = { .msg = { .type = MG_EV_APP_DEL, .len = sizeof(ev) },
+				 .app = slot->app };
 
 	if (slot->stash_valid && !slot->deleting && !fp->env.event(fp->env.ctx, &slot->stash.msg))
 		return false;
@@ -288,7 +294,8 @@ static void obey_flow(struct mg_fp *fp, struct mg_flow *f, const struct mg_msg *
 		break;
 	case MG_CMD_PROBE:
 		if (f->run == MG_FLOW_LIVE)
-			(void)mg_output_probe(fp, f, f->snd_nxt - 1); /* keepalive repeats it by itself */
+			(void)mg_output_probe(fp, f,
+					      f->snd_nxt - 1); /* keepalive repeats it by itself */
 		break;
 	case MG_CMD_REPORT:
 		mg_notify_event(fp, f, MG_EV_REPORT, 0);

@@ -29,9 +29,9 @@ enum mg_fp_stat {
 	MG_FPS_NR
 };
 
-#define MG_FP_TICK_NS 16384           /* of the timing wheel */
-#define MG_FP_BURST_SEGS 64           /* segments per flow and flush */
-#define MG_FP_RETRY_NS (1000 * 1000)  /* after a missing packet or a full ring */
+#define MG_FP_TICK_NS 16384          /* of the timing wheel */
+#define MG_FP_BURST_SEGS 64          /* segments per flow and flush */
+#define MG_FP_RETRY_NS (1000 * 1000) /* after a missing packet or a full ring */
 #define MG_FP_OOO_PER_FLOW 128
 
 /* One application, by mg_app.id. */
@@ -62,7 +62,7 @@ struct mg_fp {
 	uint32_t *win_heads; /* window table: chains of local index + 1 */
 	uint32_t win_mask;
 	struct mg_fp_app_slot *apps; /* [conf.apps_max] */
-	bool app_work;       /* some slot has a stash or a deletion to report */
+	bool app_work;               /* some slot has a stash or a deletion to report */
 	bool wake_any;
 	/* RFC 5961 7: a budget of challenge ACKs, of random size in each second. */
 	uint64_t challenge_ns;
@@ -77,7 +77,8 @@ static inline void mg_fp_count(struct mg_fp *fp, enum mg_fp_stat stat, uint64_t 
 {
 	_Atomic uint64_t *c = &fp->stats[stat];
 
-	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+			      memory_order_relaxed);
 }
 
 static inline uint32_t mg_fp_local(const struct mg_fp *fp, const struct mg_flow *f)
@@ -104,7 +105,8 @@ static inline void mg_fp_set_now(struct mg_fp *fp, uint64_t now_ns)
 	fp->now_ms = (uint32_t)mg_ns_to_ms(now_ns);
 }
 
-static inline const struct mg_fp_port *mg_fp_port_of(const struct mg_fp *fp, const struct mg_flow *f)
+static inline const struct mg_fp_port *mg_fp_port_of(const struct mg_fp *fp,
+						     const struct mg_flow *f)
 {
 	return &fp->conf.ports[f->port];
 }

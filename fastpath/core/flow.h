@@ -40,37 +40,38 @@ enum mg_flow_run {
 
 /* mg_flow.flags */
 enum mg_flow_flag {
-	MG_FF_PENDING = 1 << 0,    /* on the engine's list of flows that have something to do */
-	MG_FF_NOTIFY = 1 << 1,     /* the application is to get an entry */
-	MG_FF_PUBLISH = 1 << 2,    /* the worker's line of the window is to be stored */
-	MG_FF_ACK_NOW = 1 << 3,    /* an ACK must leave in this flush */
-	MG_FF_PINGPONG = 1 << 4,   /* the application answers: delay ACKs, the answer carries them */
-	MG_FF_FIN_SEEN = 1 << 5,   /* fin_seq is known, perhaps out of order */
-	MG_FF_FIN_RCVD = 1 << 6,   /* the peer's FIN was taken in sequence */
+	MG_FF_PENDING = 1 << 0,  /* on the engine's list of flows that have something to do */
+	MG_FF_NOTIFY = 1 << 1,   /* the application is to get an entry */
+	MG_FF_PUBLISH = 1 << 2,  /* the worker's line of the window is to be stored */
+	MG_FF_ACK_NOW = 1 << 3,  /* an ACK must leave in this flush */
+	MG_FF_PINGPONG = 1 << 4, /* the application answers: delay ACKs, the answer carries them */
+	MG_FF_FIN_SEEN = 1 << 5, /* fin_seq is known, perhaps out of order */
+	MG_FF_FIN_RCVD = 1 << 6, /* the peer's FIN was taken in sequence */
 	MG_FF_FIN_QUEUED = 1 << 7, /* a FIN follows tx_head */
 	MG_FF_FIN_SENT = 1 << 8,
 	MG_FF_FIN_ACKED = 1 << 9,
 	MG_FF_APP_CLOSED = 1 << 10, /* AF_CLOSE seen */
 	MG_FF_SHUT_RD = 1 << 11,
-	MG_FF_WANT_TX = 1 << 12,   /* tell when tx space is free */
-	MG_FF_TX_TOLD = 1 << 13,   /* told, and the application has not written since */
+	MG_FF_WANT_TX = 1 << 12, /* tell when tx space is free */
+	MG_FF_TX_TOLD = 1 << 13, /* told, and the application has not written since */
 	MG_FF_NODELAY = 1 << 14,
 	MG_FF_CORK = 1 << 15,
-	MG_FF_QUICKACK = 1 << 16,  /* the application's option */
-	MG_FF_ECE = 1 << 17,       /* congestion was experienced: echo until CWR */
-	MG_FF_CWR = 1 << 18,       /* tell the peer with the next new data */
-	MG_FF_URG = 1 << 19,       /* urg_pos is valid */
+	MG_FF_QUICKACK = 1 << 16,   /* the application's option */
+	MG_FF_ECE = 1 << 17,        /* congestion was experienced: echo until CWR */
+	MG_FF_CWR = 1 << 18,        /* tell the peer with the next new data */
+	MG_FF_URG = 1 << 19,        /* urg_pos is valid */
 	MG_FF_BLOCK_CWND = 1 << 20, /* the last look of output: what stopped it */
 	MG_FF_BLOCK_WND = 1 << 21,
 	MG_FF_BLOCK_HOLD = 1 << 22, /* Nagle or cork */
 	MG_FF_BLOCK_PACE = 1 << 23,
-	MG_FF_MORE = 1 << 24,      /* budget used up: go on in the next flush */
-	MG_FF_REORDER = 1 << 25,   /* reordering was seen on this path (RFC 8985) */
-	MG_FF_TLP = 1 << 26,       /* a tail loss probe is out */
-	MG_FF_TLP_RETX = 1 << 27,  /* ... and it was a retransmission */
-	MG_FF_RTO_CC = 1 << 28,    /* after an RTO: a window of before it may still be on its way */
+	MG_FF_MORE = 1 << 24,     /* budget used up: go on in the next flush */
+	MG_FF_REORDER = 1 << 25,  /* reordering was seen on this path (RFC 8985) */
+	MG_FF_TLP = 1 << 26,      /* a tail loss probe is out */
+	MG_FF_TLP_RETX = 1 << 27, /* ... and it was a retransmission */
+	MG_FF_RTO_CC = 1 << 28,   /* after an RTO: a window of before it may still be on its way */
 	MG_FF_WND_UPDATE = 1 << 29, /* the reader made room: consider a window update */
-	MG_FF_OVERRIDE = 1 << 30,  /* the hold timer ran out: send what there is (RFC 9293 3.8.6.2.1) */
+	MG_FF_OVERRIDE = 1
+			 << 30, /* the hold timer ran out: send what there is (RFC 9293 3.8.6.2.1) */
 };
 
 enum mg_flow_recovery {
@@ -116,32 +117,32 @@ struct mg_flow {
 
 	/* rx */
 	alignas(64) uint8_t *rx_ring;
-	uint64_t rx_tail;       /* position of rcv_nxt */
-	uint64_t rx_head;       /* as last seen and checked */
+	uint64_t rx_tail; /* position of rcv_nxt */
+	uint64_t rx_head; /* as last seen and checked */
 	uint32_t rcv_nxt;
-	uint32_t rcv_adv;       /* the largest right edge that any segment of ours carried */
-	uint32_t rcv_edge;      /* right edge we stand for: moves in steps of SWS avoidance, <= rcv_adv */
+	uint32_t rcv_adv;  /* the largest right edge that any segment of ours carried */
+	uint32_t rcv_edge; /* right edge we stand for: moves in steps of SWS avoidance, <= rcv_adv */
 	uint32_t ts_recent;
-	uint32_t ts_recent_ms;  /* our clock when ts_recent was taken */
+	uint32_t ts_recent_ms; /* our clock when ts_recent was taken */
 	uint32_t last_ack_sent;
-	uint32_t rx_unacked;    /* bytes in order since our last ACK */
-	uint32_t ooo_head;      /* intervals beyond rcv_nxt, ascending */
-	uint16_t rcv_mss;       /* our MSS as advertised */
-	uint16_t rcv_seg;       /* largest segment seen: what "full-sized" means here */
-	uint8_t quickacks;      /* left at the start of the connection */
+	uint32_t rx_unacked; /* bytes in order since our last ACK */
+	uint32_t ooo_head;   /* intervals beyond rcv_nxt, ascending */
+	uint16_t rcv_mss;    /* our MSS as advertised */
+	uint16_t rcv_seg;    /* largest segment seen: what "full-sized" means here */
+	uint8_t quickacks;   /* left at the start of the connection */
 	uint8_t nr_ooo;
 
 	/* tx */
 	alignas(64) uint8_t *tx_ring;
-	uint64_t tx_una; /* position of snd_una */
+	uint64_t tx_una;  /* position of snd_una */
 	uint64_t tx_head; /* as last seen and checked */
 	uint32_t snd_una;
 	uint32_t snd_nxt; /* highest ever sent + 1; never moves back */
 	uint32_t snd_wnd;
 	uint32_t snd_wl1;
 	uint32_t snd_wl2;
-	uint32_t max_wnd; /* largest window the peer ever offered */
-	uint32_t cwnd;    /* in force now: from the slow path, or PRR's */
+	uint32_t max_wnd;  /* largest window the peer ever offered */
+	uint32_t cwnd;     /* in force now: from the slow path, or PRR's */
 	uint32_t rec_head; /* records of what is unacknowledged, by sequence */
 	uint32_t rec_tail;
 	uint32_t snd_sml; /* end of the last small segment sent (Minshall's Nagle) */
@@ -153,11 +154,11 @@ struct mg_flow {
 	uint64_t armed_ns; /* what the wheel knows: may be earlier than needed, never later */
 	uint64_t last_rx_ns;
 	struct mg_flow *pend_next;
-	uint32_t flags;    /* enum mg_flow_flag */
+	uint32_t flags; /* enum mg_flow_flag */
 	uint32_t sacked_bytes;
 	uint32_t lost_bytes; /* marked lost, not retransmitted yet */
-	uint8_t recovery;  /* enum mg_flow_recovery */
-	uint8_t rtx_kind;  /* enum mg_flow_timer */
+	uint8_t recovery;    /* enum mg_flow_recovery */
+	uint8_t rtx_kind;    /* enum mg_flow_timer */
 	uint8_t dupacks;
 	uint8_t rto_backoff;
 
@@ -179,10 +180,10 @@ struct mg_flow {
 	uint64_t first_sent_ns;
 	uint64_t last_sent_ns; /* data */
 	uint64_t app_limited; /* rates are application-limited until so much is delivered; 0: they are not */
-	uint32_t srtt8_us;    /* smoothed RTT times 8; 0: no sample yet */
-	uint32_t rttvar4_us;  /* times 4 */
-	uint32_t rto_us;      /* without back-off */
-	uint32_t min_rtt_us;  /* UINT32_MAX: none */
+	uint32_t srtt8_us;   /* smoothed RTT times 8; 0: no sample yet */
+	uint32_t rttvar4_us; /* times 4 */
+	uint32_t rto_us;     /* without back-off */
+	uint32_t min_rtt_us; /* UINT32_MAX: none */
 	uint32_t ts_offset;
 	uint32_t reno_sacked; /* bytes that duplicate ACKs stand for, without SACK */
 	struct mg_flow_sample samp;
@@ -208,40 +209,40 @@ struct mg_flow {
 
 	/* Loss recovery. */
 	uint64_t rack_xmit_ns; /* newest transmission known delivered (RFC 8985) */
-	uint64_t rack_reo_ns;  /* when a reordered segment becomes a lost one; MG_TIME_NEVER: none */
+	uint64_t rack_reo_ns; /* when a reordered segment becomes a lost one; MG_TIME_NEVER: none */
 	uint32_t rack_end;
 	uint32_t rack_rtt_us;
-	uint32_t rack_mult;    /* reo_wnd in units of min_rtt / 4 */
-	uint32_t rack_persist; /* recoveries until it shrinks again */
+	uint32_t rack_mult;      /* reo_wnd in units of min_rtt / 4 */
+	uint32_t rack_persist;   /* recoveries until it shrinks again */
 	uint32_t rack_dsack_end; /* one widening per round trip */
-	uint32_t sack_hint;    /* record to start from */
-	uint32_t fack;         /* highest sequence number SACKed */
-	uint32_t recover;      /* recovery ends when this is acknowledged */
+	uint32_t sack_hint;      /* record to start from */
+	uint32_t fack;           /* highest sequence number SACKed */
+	uint32_t recover;        /* recovery ends when this is acknowledged */
 	uint32_t ssthresh;
-	uint32_t recover_fs;   /* RFC 9937 */
+	uint32_t recover_fs; /* RFC 9937 */
 	uint32_t prr_delivered;
 	uint32_t prr_out;
-	uint32_t cc_cwnd;      /* the slow path's last word */
-	uint32_t prior_cwnd;   /* before the reduction, for undo */
+	uint32_t cc_cwnd;    /* the slow path's last word */
+	uint32_t prior_cwnd; /* before the reduction, for undo */
 	uint32_t prior_ssthresh;
 	uint32_t undo_una;     /* snd_una when recovery began */
 	uint32_t undo_retrans; /* retransmissions not yet proven needless; 0: none */
 	uint32_t undo_ts;      /* our TSval at the first retransmission */
 	uint32_t tlp_end;
-	uint32_t ecn_recover;  /* one reduction per window (RFC 3168) */
-	uint32_t retrans;      /* segments retransmitted in total */
-	uint32_t timeouts;     /* RTO or persist expiries in a row without an answer */
+	uint32_t ecn_recover; /* one reduction per window (RFC 3168) */
+	uint32_t retrans;     /* segments retransmitted in total */
+	uint32_t timeouts;    /* RTO or persist expiries in a row without an answer */
 	uint8_t undo_valid;
 	uint8_t cwr_pending;
 	uint8_t nr_ev;
 	uint8_t nr_sack;
 	uint8_t dsack_valid;
-	uint8_t oow_tokens;    /* ACKs left for out-of-window segments */
+	uint8_t oow_tokens; /* ACKs left for out-of-window segments */
 	uint8_t ev_reserved[2];
 	uint8_t ev[MG_FLOW_EVENTS_MAX]; /* events the slow path's ring had no room for, oldest first */
 	uint32_t ev_value;
 	uint64_t oow_ns;
-	uint64_t neigh_ns;     /* last NEIGH_CONFIRM */
+	uint64_t neigh_ns; /* last NEIGH_CONFIRM */
 
 	/* Receiving: SACK blocks to send, newest first (RFC 2018), D-SACK (RFC 2883). */
 	struct mg_sack_block sack[MG_SACK_BLOCKS_MAX];
@@ -255,7 +256,8 @@ static_assert(offsetof(struct mg_flow, rx_ring) == 64, "rd is one cache line");
 static_assert(offsetof(struct mg_flow, tx_ring) == 128, "rx is one cache line");
 static_assert(offsetof(struct mg_flow, rtx_ns) == 192, "tx is one cache line");
 static_assert(offsetof(struct mg_flow, tmpl) == 256, "the hot state is four cache lines");
-static_assert(sizeof(((struct mg_flow *)0)->tmpl) >= MG_ETH_HLEN + MG_IPV6_HLEN + MG_TCP_HLEN + 12, "template");
+static_assert(sizeof(((struct mg_flow *)0)->tmpl) >= MG_ETH_HLEN + MG_IPV6_HLEN + MG_TCP_HLEN + 12,
+	      "template");
 
 /* Sequence number behind the last byte the application wrote. */
 static inline uint32_t mg_flow_tx_end(const struct mg_flow *f)

@@ -37,15 +37,17 @@ static struct layout lay_out(const struct mg_fp_conf *c)
 	l.ooos = place(&l.total, mg_reass_bytes(c->ooo_max));
 	l.pool = place(&l.total, mg_pool_bytes(c->flows_local_max));
 	l.wheel = place(&l.total, mg_wheel_bytes(c->flows_local_max));
-	l.win_heads = place(&l.total, (size_t)mg_pow2_up_u32(c->flows_local_max) * sizeof(uint32_t));
+	l.win_heads = place(&l.total,
+			    (size_t)mg_pow2_up_u32(c->flows_local_max) * sizeof(uint32_t));
 	l.apps = place(&l.total, (size_t)c->apps_max * sizeof(struct mg_fp_app_slot));
 	return l;
 }
 
 static bool conf_ok(const struct mg_fp_conf *c)
 {
-	return c->flows_local_max != 0 && c->flows_local_max <= 1u << 24 && c->flows_max >= c->flows_local_max &&
-	       c->flows_max <= 1u << 28 && c->txrecs_max != 0 && c->ooo_max != 0 && c->apps_max != 0 &&
+	return c->flows_local_max != 0 && c->flows_local_max <= 1u << 24 &&
+	       c->flows_max >= c->flows_local_max && c->flows_max <= 1u << 28 &&
+	       c->txrecs_max != 0 && c->ooo_max != 0 && c->apps_max != 0 &&
 	       c->nr_ports <= MG_ARRAY_SIZE(c->ports) && c->worker < MG_SHM_WORKERS_MAX;
 }
 
@@ -54,7 +56,8 @@ size_t mg_fp_bytes(const struct mg_fp_conf *conf)
 	return lay_out(conf).total;
 }
 
-int mg_fp_init(void *mem, const struct mg_fp_conf *conf, const struct mg_fp_env *env, struct mg_fp **ret_fp)
+int mg_fp_init(void *mem, const struct mg_fp_conf *conf, const struct mg_fp_env *env,
+	       struct mg_fp **ret_fp)
 {
 	struct layout l = lay_out(conf);
 	uint8_t *base = mem;
@@ -76,7 +79,8 @@ int mg_fp_init(void *mem, const struct mg_fp_conf *conf, const struct mg_fp_env 
 	mg_txrec_init(&fp->recs, base + l.recs, conf->txrecs_max);
 	mg_reass_init(&fp->ooos, base + l.ooos, conf->ooo_max);
 	mg_pool_init(&fp->pool, base + l.pool, conf->flows_local_max);
-	mg_wheel_init(&fp->wheel, base + l.wheel, conf->flows_local_max, MG_FP_TICK_NS, conf->now_ns);
+	mg_wheel_init(&fp->wheel, base + l.wheel, conf->flows_local_max, MG_FP_TICK_NS,
+		      conf->now_ns);
 	mg_rng_init(&fp->rng, conf->hash_seed ^ 0x6368616c6c656e67ull);
 	*ret_fp = fp;
 	return 0;
@@ -101,14 +105,16 @@ void mg_fp_prefetch(const struct mg_flow *flow)
 	__builtin_prefetch(p + 384, 1);
 }
 
-enum mg_fp_verdict mg_fp_rx(struct mg_fp *fp, struct mg_flow *flow, const struct mg_seg *seg, uint64_t now_ns)
+enum mg_fp_verdict mg_fp_rx(struct mg_fp *fp, struct mg_flow *flow, const struct mg_seg *seg,
+			    uint64_t now_ns)
 {
 	mg_fp_set_now(fp, now_ns);
 	mg_input_segment(fp, flow, seg);
 	return MG_FP_DONE;
 }
 
-uint32_t mg_fp_doorbells(struct mg_fp *fp, struct mg_app *app, uint32_t context, uint32_t budget, uint64_t now_ns)
+uint32_t mg_fp_doorbells(struct mg_fp *fp, struct mg_app *app, uint32_t context, uint32_t budget,
+			 uint64_t now_ns)
 {
 	mg_fp_set_now(fp, now_ns);
 	return mg_appwin_doorbells(fp, app, context, budget);

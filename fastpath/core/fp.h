@@ -34,9 +34,9 @@ struct mg_flow;
 
 /* What the sender of a packet must know about it. */
 struct mg_fp_pkt {
-	void *handle;     /* the environment's own (an mbuf) */
-	uint8_t *data;    /* where the frame starts; headers and payload are contiguous */
-	uint32_t len;     /* bytes of the frame */
+	void *handle;  /* the environment's own (an mbuf) */
+	uint8_t *data; /* where the frame starts; headers and payload are contiguous */
+	uint32_t len;  /* bytes of the frame */
 	uint16_t port;
 	uint8_t l2_len;
 	uint8_t l3_len;
@@ -72,15 +72,15 @@ struct mg_fp_port {
 };
 
 struct mg_fp_conf {
-	uint32_t worker;       /* number of this worker */
-	uint32_t flows_max;    /* flow ids are 0..flows_max-1 (shared numbering of all workers) */
+	uint32_t worker;    /* number of this worker */
+	uint32_t flows_max; /* flow ids are 0..flows_max-1 (shared numbering of all workers) */
 	uint32_t flows_local_max; /* how many of them may live here at a time */
-	uint32_t txrecs_max;   /* records of transmitted ranges, shared by the worker's flows */
-	uint32_t ooo_max;      /* out-of-order intervals, shared by the worker's flows */
+	uint32_t txrecs_max;      /* records of transmitted ranges, shared by the worker's flows */
+	uint32_t ooo_max;         /* out-of-order intervals, shared by the worker's flows */
 	uint32_t apps_max;
 	uint32_t nr_ports;
 	uint32_t challenge_ack_per_s; /* per flow limit is derived; RFC 5961 section 7 */
-	uint64_t hash_seed;    /* secret */
+	uint64_t hash_seed;           /* secret */
 	uint64_t now_ns;
 	struct mg_fp_port ports[16];
 };
@@ -88,7 +88,8 @@ struct mg_fp_conf {
 /* Bytes of memory (64-byte aligned) an engine of this configuration needs. */
 size_t mg_fp_bytes(const struct mg_fp_conf *conf);
 /* Builds an engine in `mem` (zeroed). 0, or -EINVAL for an impossible configuration. */
-int mg_fp_init(void *mem, const struct mg_fp_conf *conf, const struct mg_fp_env *env, struct mg_fp **ret_fp);
+int mg_fp_init(void *mem, const struct mg_fp_conf *conf, const struct mg_fp_env *env,
+	       struct mg_fp **ret_fp);
 
 /* The flow of a segment, or NULL. Pure look-up; safe to call for a burst before any mg_fp_rx(). */
 struct mg_flow *mg_fp_lookup(struct mg_fp *fp, const struct mg_seg *seg);
@@ -99,12 +100,14 @@ enum mg_fp_verdict {
 	MG_FP_DONE = 0,    /* consumed (delivered or dropped with a counter) */
 	MG_FP_TO_SLOW = 1, /* not the common case: the caller copies the packet to the slow path */
 };
-enum mg_fp_verdict mg_fp_rx(struct mg_fp *fp, struct mg_flow *flow, const struct mg_seg *seg, uint64_t now_ns);
+enum mg_fp_verdict mg_fp_rx(struct mg_fp *fp, struct mg_flow *flow, const struct mg_seg *seg,
+			    uint64_t now_ns);
 
 /* Obeys one command; MG_CMD_TX_PACKET and MG_CMD_REINJECT are the caller's and ignored here. */
 void mg_fp_command(struct mg_fp *fp, const struct mg_msg *cmd, uint64_t now_ns);
 /* Takes at most `budget` doorbells of one context; returns how many there were. */
-uint32_t mg_fp_doorbells(struct mg_fp *fp, struct mg_app *app, uint32_t context, uint32_t budget, uint64_t now_ns);
+uint32_t mg_fp_doorbells(struct mg_fp *fp, struct mg_app *app, uint32_t context, uint32_t budget,
+			 uint64_t now_ns);
 /* Runs the timers that are due; returns how many. */
 uint32_t mg_fp_timers(struct mg_fp *fp, uint64_t now_ns);
 void mg_fp_flush(struct mg_fp *fp, uint64_t now_ns);

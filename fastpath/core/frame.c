@@ -51,7 +51,8 @@ void mg_frame_template(struct mg_fp *fp, struct mg_flow *f, const struct mg_cmd_
 	resum(f);
 }
 
-void mg_frame_set_nexthop(const struct mg_fp *fp, struct mg_flow *f, const struct mg_cmd_set_nexthop *cmd)
+void mg_frame_set_nexthop(const struct mg_fp *fp, struct mg_flow *f,
+			  const struct mg_cmd_set_nexthop *cmd)
 {
 	/* A template with a link header cannot go out of a port without, nor the other way round. */
 	if (cmd->port >= fp->conf.nr_ports || fp->conf.ports[cmd->port].has_l2 != (f->l2_len != 0))
@@ -84,7 +85,8 @@ void mg_frame_set_tos(struct mg_flow *f, uint8_t tos)
 }
 
 /* Payload out of the ring, in at most two pieces; returns its sum, if that is wanted. */
-static uint64_t copy_payload(const struct mg_flow *f, uint8_t *dst, uint32_t seq, uint32_t len, bool sum)
+static uint64_t copy_payload(const struct mg_flow *f, uint8_t *dst, uint32_t seq, uint32_t len,
+			     bool sum)
 {
 	uint32_t off = (uint32_t)(f->tx_una + (uint32_t)(seq - f->snd_una)) & f->tx_mask;
 	uint32_t first = mg_min_u32(len, f->tx_mask + 1 - off);
@@ -98,7 +100,8 @@ static uint64_t copy_payload(const struct mg_flow *f, uint8_t *dst, uint32_t seq
 	}
 	s = mg_csum_copy(0, dst, f->tx_ring + off, first);
 	if (mg_unlikely(first < len))
-		s = mg_csum_combine(s, mg_csum_copy(0, dst + first, f->tx_ring, len - first), first);
+		s = mg_csum_combine(s, mg_csum_copy(0, dst + first, f->tx_ring, len - first),
+				    first);
 	return s;
 }
 
@@ -116,7 +119,8 @@ static uint32_t put_sacks(uint8_t *p, const struct mg_sack_block *blocks, uint8_
 	return 4 + 8u * n;
 }
 
-static void put_ip(struct mg_flow *f, uint8_t *ip, uint32_t l4_len, const struct mg_fp_segment *s, bool offload)
+static void put_ip(struct mg_flow *f, uint8_t *ip, uint32_t l4_len, const struct mg_fp_segment *s,
+		   bool offload)
 {
 	uint16_t total = (uint16_t)(l4_len + f->l3_len);
 	uint64_t sum;
@@ -130,15 +134,17 @@ static void put_ip(struct mg_flow *f, uint8_t *ip, uint32_t l4_len, const struct
 	mg_store_be16(ip + 2, total);
 	mg_store_be16(ip + 4, f->ip_id);
 	if (!offload) {
-		sum = mg_csum_sum(f->ip_sum, (uint64_t)mg_be16(total) + mg_be16(f->ip_id) + mg_be16(s->ecn));
+		sum = mg_csum_sum(f->ip_sum,
+				  (uint64_t)mg_be16(total) + mg_be16(f->ip_id) + mg_be16(s->ecn));
 		mg_csum_store(ip + 10, sum);
 	}
 	f->ip_id = (uint16_t)(f->ip_id + 1 + (s->gso != 0 ? MG_FP_BURST_SEGS : 0));
 }
 
 /* Numbers, flags, window, options; returns the TCP header's length. */
-static uint32_t put_tcp(struct mg_fp *fp, struct mg_flow *f, uint8_t *tcp, const struct mg_fp_segment *s,
-			const struct mg_sack_block *sacks, uint8_t nr_sacks)
+static uint32_t put_tcp(struct mg_fp *fp, struct mg_flow *f, uint8_t *tcp,
+			const struct mg_fp_segment *s, const struct mg_sack_block *sacks,
+			uint8_t nr_sacks)
 {
 	uint32_t len = MG_TCP_HLEN;
 
@@ -186,7 +192,8 @@ bool mg_frame_send(struct mg_fp *fp, struct mg_flow *f, const struct mg_fp_segme
 		tcp_len += 4 + 8u * nr_sacks;
 	/* Never less than the whole template, so that copying it needs no length. */
 	if (mg_unlikely(!fp->env.pkt_alloc(fp->env.ctx, f->port,
-					   mg_max_u32(l4_off + tcp_len + s->len, sizeof(f->tmpl)), &pkt))) {
+					   mg_max_u32(l4_off + tcp_len + s->len, sizeof(f->tmpl)),
+					   &pkt))) {
 		mg_fp_count(fp, MG_FPS_TX_NO_PACKET, 1);
 		return false;
 	}

@@ -22,16 +22,17 @@ struct mg_fp;
 /* One frame to send. */
 struct mg_fp_segment {
 	uint32_t seq;
-	uint32_t len;   /* payload: from position tx_una + (seq - snd_una) of the tx ring */
-	uint16_t flags; /* enum mg_tcp_flag */
-	uint16_t gso;   /* payload per wire segment; 0: one segment */
-	uint8_t ecn;    /* enum mg_ecn */
+	uint32_t len;      /* payload: from position tx_una + (seq - snd_una) of the tx ring */
+	uint16_t flags;    /* enum mg_tcp_flag */
+	uint16_t gso;      /* payload per wire segment; 0: one segment */
+	uint8_t ecn;       /* enum mg_ecn */
 	uint8_t max_sacks; /* 0: no SACK option */
 };
 
 /* Builds the template from an INSTALL. */
 void mg_frame_template(struct mg_fp *fp, struct mg_flow *f, const struct mg_cmd_install *cmd);
-void mg_frame_set_nexthop(const struct mg_fp *fp, struct mg_flow *f, const struct mg_cmd_set_nexthop *cmd);
+void mg_frame_set_nexthop(const struct mg_fp *fp, struct mg_flow *f,
+			  const struct mg_cmd_set_nexthop *cmd);
 void mg_frame_set_ttl(struct mg_flow *f, uint8_t ttl);
 void mg_frame_set_tos(struct mg_flow *f, uint8_t tos);
 /* False: no packet was free; nothing happened. */

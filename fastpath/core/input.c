@@ -7,7 +7,8 @@
 #include "fastpath/core/engine.h"
 #include "fastpath/core/notify.h"
 
-#define PAWS_STALE_MS (24u * 24 * 60 * 60 * 1000) /* RFC 7323 5.5: an idle ts_recent outlives its use */
+#define PAWS_STALE_MS \
+	(24u * 24 * 60 * 60 * 1000) /* RFC 7323 5.5: an idle ts_recent outlives its use */
 #define QUICK_ACK_NS MG_NS_PER_MS
 /* What must not be under way for a segment to be predictable. */
 #define UNUSUAL (MG_FF_FIN_SEEN | MG_FF_FIN_RCVD | MG_FF_SHUT_RD | MG_FF_APP_CLOSED | MG_FF_ECE)
@@ -15,7 +16,8 @@
 /* ---- Payload ---- */
 
 /* Copies payload bytes [off, off + len) of the segment to their place in the ring, at position pos. */
-static void copy_in(struct mg_flow *f, const struct mg_seg *seg, uint32_t off, uint64_t pos, uint32_t len)
+static void copy_in(struct mg_flow *f, const struct mg_seg *seg, uint32_t off, uint64_t pos,
+		    uint32_t len)
 {
 	uint32_t at = (uint32_t)pos & f->rx_mask;
 	uint32_t first = mg_min_u32(len, f->rx_mask + 1 - at);
@@ -112,7 +114,8 @@ static bool trim(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *seg, 
 	return p->len != 0;
 }
 
-static void take_in_order(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *seg, const struct piece *p)
+static void take_in_order(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *seg,
+			  const struct piece *p)
 {
 	uint32_t end = p->seq + p->len;
 
@@ -126,7 +129,8 @@ static void take_in_order(struct mg_fp *fp, struct mg_flow *f, const struct mg_s
 	schedule_ack(fp, f, seg);
 }
 
-static void take_out_of_order(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *seg, const struct piece *p)
+static void take_out_of_order(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *seg,
+			      const struct piece *p)
 {
 	bool dup;
 
@@ -153,7 +157,8 @@ static void take_payload(struct mg_fp *fp, struct mg_flow *f, const struct mg_se
 		f->flags |= MG_FF_ACK_NOW;
 		return;
 	}
-	if (mg_flow_has(f, MG_FF_APP_CLOSED) && mg_seq_gt(seg->seq + seg->payload_len, f->rcv_nxt)) {
+	if (mg_flow_has(f, MG_FF_APP_CLOSED) &&
+	    mg_seq_gt(seg->seq + seg->payload_len, f->rcv_nxt)) {
 		mg_fp_count(fp, MG_FPS_RX_AFTER_CLOSE, 1);
 		mg_notify_hint(fp, f, MG_EV_DATA_AFTER_CLOSE);
 		return;
@@ -177,7 +182,8 @@ static void check_fin(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *
 		f->flags |= MG_FF_FIN_SEEN | MG_FF_ACK_NOW;
 		f->fin_seq = at;
 	}
-	if (mg_flow_has(f, MG_FF_FIN_SEEN) && !mg_flow_has(f, MG_FF_FIN_RCVD) && f->rcv_nxt == f->fin_seq)
+	if (mg_flow_has(f, MG_FF_FIN_SEEN) && !mg_flow_has(f, MG_FF_FIN_RCVD) &&
+	    f->rcv_nxt == f->fin_seq)
 		take_fin(fp, f);
 }
 
@@ -332,7 +338,8 @@ static bool predicted(const struct mg_flow *f, const struct mg_seg *seg)
 {
 	if ((seg->flags & ~(uint32_t)MG_TCP_PSH) != MG_TCP_ACK || seg->seq != f->rcv_nxt)
 		return false;
-	if ((f->flags & UNUSUAL) != 0 || (f->sacked_bytes | f->lost_bytes | f->recovery | f->dupacks) != 0)
+	if ((f->flags & UNUSUAL) != 0 ||
+	    (f->sacked_bytes | f->lost_bytes | f->recovery | f->dupacks) != 0)
 		return false;
 	if (seg->ack - f->snd_una > f->snd_nxt - f->snd_una || f->ooo_head != MG_FLOW_NONE)
 		return false;

@@ -6,12 +6,15 @@
 
 #define SAMPLE_LIMITED_MIN_NS (20 * 1000)
 #define SAMPLE_IDLE_MIN_NS (10 * MG_NS_PER_MS)
-#define SAMPLE_URGENT                                                                                       \
-	(MG_SAMPLE_LOSS | MG_SAMPLE_RTO | MG_SAMPLE_ECE | MG_SAMPLE_RECOVERED | MG_SAMPLE_UNDO | MG_SAMPLE_IDLE)
+#define SAMPLE_URGENT                                                                            \
+	(MG_SAMPLE_LOSS | MG_SAMPLE_RTO | MG_SAMPLE_ECE | MG_SAMPLE_RECOVERED | MG_SAMPLE_UNDO | \
+	 MG_SAMPLE_IDLE)
 
 static struct mg_msg head(const struct mg_flow *f, uint16_t type, uint32_t len)
 {
-	return (struct mg_msg){ .type = type, .port = f->port, .len = len, .flow = f->id, .gen = f->gen };
+	return (struct mg_msg){
+		.type = type, .port = f->port, .len = len, .flow = f->id, .gen = f->gen
+	};
 }
 
 static bool push(struct mg_fp *fp, const struct mg_msg *ev)
@@ -56,7 +59,9 @@ static bool push_books(struct mg_fp *fp, const struct mg_flow *f, uint16_t type)
 
 static bool push_one(struct mg_fp *fp, struct mg_flow *f, uint16_t type, uint32_t value)
 {
-	struct mg_ev_flow ev = { .msg = head(f, type, sizeof(ev)), .count = f->timeouts, .value = value };
+	struct mg_ev_flow ev = { .msg = head(f, type, sizeof(ev)),
+				 .count = f->timeouts,
+				 .value = value };
 
 	if (type == MG_EV_REPORT)
 		return push_books(fp, f, type);
@@ -91,7 +96,8 @@ bool mg_notify_retry(struct mg_fp *fp, struct mg_flow *f)
 
 	if (mg_likely(f->nr_ev == 0))
 		return true;
-	while (n < f->nr_ev && push_one(fp, f, f->ev[n], f->ev[n] == MG_EV_APP_CLOSE ? f->ev_value : 0))
+	while (n < f->nr_ev &&
+	       push_one(fp, f, f->ev[n], f->ev[n] == MG_EV_APP_CLOSE ? f->ev_value : 0))
 		n++;
 	f->nr_ev = (uint8_t)(f->nr_ev - n);
 	memmove(f->ev, f->ev + n, f->nr_ev);
@@ -135,7 +141,8 @@ static uint64_t rate_Bps(uint64_t bytes, uint64_t ns)
 {
 	if (ns == 0)
 		return 0;
-	return bytes < UINT64_MAX / MG_NS_PER_S ? bytes * MG_NS_PER_S / ns : bytes / (ns / MG_NS_PER_S + 1);
+	return bytes < UINT64_MAX / MG_NS_PER_S ? bytes * MG_NS_PER_S / ns
+						: bytes / (ns / MG_NS_PER_S + 1);
 }
 
 void mg_notify_sample(struct mg_fp *fp, struct mg_flow *f)
@@ -204,7 +211,9 @@ void mg_notify_app(struct mg_fp *fp, struct mg_flow *f)
 	f->flags &= ~(uint32_t)MG_FF_NOTIFY;
 	if (mg_flow_has(f, MG_FF_APP_CLOSED))
 		return; /* nobody listens */
-	ev = (struct mg_shm_event){ .kind = MG_SHM_EV_CONN, .index = f->window, .gen = f->window_gen };
+	ev = (struct mg_shm_event){ .kind = MG_SHM_EV_CONN,
+				    .index = f->window,
+				    .gen = f->window_gen };
 	if (!mg_app_notify(f->app, fp->conf.worker + 1, f->context, &ev, &f->win->w_dirty))
 		return;
 	mg_fp_count(fp, MG_FPS_NOTIFIES, 1);
@@ -224,7 +233,8 @@ void mg_notify_wake(struct mg_fp *fp)
 			uint32_t c = (uint32_t)__builtin_ctz(s->wake_mask);
 
 			s->wake_mask &= s->wake_mask - 1;
-			if (s->app == NULL || !mg_sleep_should_wake(&s->app->contexts[c].shm->sleeping))
+			if (s->app == NULL ||
+			    !mg_sleep_should_wake(&s->app->contexts[c].shm->sleeping))
 				continue;
 			fp->env.wake(fp->env.ctx, s->app, c);
 			mg_fp_count(fp, MG_FPS_WAKES, 1);

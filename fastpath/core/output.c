@@ -35,7 +35,9 @@ static uint8_t sack_room(const struct mg_flow *f, uint32_t len)
 
 bool mg_output_ack(struct mg_fp *fp, struct mg_flow *f)
 {
-	struct mg_fp_segment s = { .seq = f->snd_nxt, .flags = ack_flags(f), .max_sacks = sack_room(f, 0) };
+	struct mg_fp_segment s = { .seq = f->snd_nxt,
+				   .flags = ack_flags(f),
+				   .max_sacks = sack_room(f, 0) };
 
 	if (!mg_frame_send(fp, f, &s))
 		return false;
@@ -46,7 +48,9 @@ bool mg_output_ack(struct mg_fp *fp, struct mg_flow *f)
 
 bool mg_output_probe(struct mg_fp *fp, struct mg_flow *f, uint32_t seq)
 {
-	struct mg_fp_segment s = { .seq = seq, .flags = ack_flags(f), .max_sacks = sack_room(f, 0) };
+	struct mg_fp_segment s = { .seq = seq,
+				   .flags = ack_flags(f),
+				   .max_sacks = sack_room(f, 0) };
 
 	if (!mg_frame_send(fp, f, &s))
 		return false;
@@ -213,7 +217,8 @@ static uint32_t next_len(const struct mg_fp *fp, struct mg_flow *f, const struct
 	if (len > wnd) {
 		len = wnd;
 		/* Sender SWS avoidance: a useful piece of the largest window, or wait (MUST-38). */
-		if (len < f->mss && (len == 0 || (len < f->max_wnd / 2 && !mg_flow_has(f, MG_FF_OVERRIDE)))) {
+		if (len < f->mss &&
+		    (len == 0 || (len < f->max_wnd / 2 && !mg_flow_has(f, MG_FF_OVERRIDE)))) {
 			f->flags |= MG_FF_BLOCK_WND;
 			return 0;
 		}
@@ -343,7 +348,8 @@ static bool wants_more(const struct mg_flow *f)
 {
 	if (mg_flow_has(f, BLOCK_FLAGS))
 		return false;
-	return f->lost_bytes != 0 || (!mg_flow_has(f, MG_FF_FIN_SENT) && f->snd_nxt != mg_flow_tx_end(f));
+	return f->lost_bytes != 0 ||
+	       (!mg_flow_has(f, MG_FF_FIN_SENT) && f->snd_nxt != mg_flow_tx_end(f));
 }
 
 void mg_output_flow(struct mg_fp *fp, struct mg_flow *f)

@@ -18,7 +18,8 @@ void mg_pacer_set(struct mg_flow *f, uint64_t rate_Bps)
 	q10 = (MG_NS_PER_S << 10) / mg_max_u64(rate_Bps, RATE_MIN_BPS);
 	f->pace_ns_q10 = (uint32_t)mg_clamp_u64(q10, 1, UINT32_MAX);
 	f->pace_burst_ns = (uint32_t)mg_min_u64(
-		mg_max_u64((uint64_t)f->mss * BURST_SEGS * f->pace_ns_q10 >> 10, BURST_MIN_NS), UINT32_MAX);
+		mg_max_u64((uint64_t)f->mss * BURST_SEGS * f->pace_ns_q10 >> 10, BURST_MIN_NS),
+		UINT32_MAX);
 }
 
 void mg_pacer_spend(struct mg_flow *f, uint32_t bytes, uint64_t now_ns)

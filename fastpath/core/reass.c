@@ -58,7 +58,8 @@ static void sack_drop_before(struct mg_flow *f, uint32_t seq)
 	f->nr_sack = n;
 }
 
-bool mg_reass_insert(struct mg_fp *fp, struct mg_flow *f, uint32_t start, uint32_t end, bool *ret_dup)
+bool mg_reass_insert(struct mg_fp *fp, struct mg_flow *f, uint32_t start, uint32_t end,
+		     bool *ret_dup)
 {
 	struct mg_reass *items = fp->ooos.items;
 	uint32_t *link = &f->ooo_head;
@@ -80,7 +81,8 @@ bool mg_reass_insert(struct mg_fp *fp, struct mg_flow *f, uint32_t start, uint32
 		items[idx].start = mg_seq_min(items[idx].start, start);
 		items[idx].end = mg_seq_max(items[idx].end, end);
 	}
-	while (items[idx].next != MG_FLOW_NONE && mg_seq_leq(items[items[idx].next].start, items[idx].end)) {
+	while (items[idx].next != MG_FLOW_NONE &&
+	       mg_seq_leq(items[items[idx].next].start, items[idx].end)) {
 		uint32_t next = items[idx].next;
 
 		items[idx].end = mg_seq_max(items[idx].end, items[next].end);
@@ -116,7 +118,8 @@ void mg_reass_note_dup(struct mg_flow *f, uint32_t start, uint32_t end)
 	f->dsack_valid = 1;
 }
 
-uint8_t mg_reass_sacks(const struct mg_fp *fp, const struct mg_flow *f, uint8_t max, struct mg_sack_block *ret)
+uint8_t mg_reass_sacks(const struct mg_fp *fp, const struct mg_flow *f, uint8_t max,
+		       struct mg_sack_block *ret)
 {
 	uint8_t n = 0;
 
@@ -156,5 +159,6 @@ void mg_reass_check(const struct mg_fp *fp, const struct mg_flow *f)
 	}
 	MG_ASSERT(n == f->nr_ooo);
 	for (uint8_t i = 0; i < f->nr_sack; i++)
-		MG_ASSERT(mg_seq_gt(f->sack[i].start, f->rcv_nxt) && mg_seq_gt(f->sack[i].end, f->sack[i].start));
+		MG_ASSERT(mg_seq_gt(f->sack[i].start, f->rcv_nxt) &&
+			  mg_seq_gt(f->sack[i].end, f->sack[i].start));
 }

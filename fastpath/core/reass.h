@@ -43,13 +43,15 @@ void mg_reass_init(struct mg_reass_pool *pool, void *mem, uint32_t count);
  * [start, end) is (about to be) in the ring; start > rcv_nxt. False: no interval was free and nothing was
  * noted. *ret_dup: all of it was there already.
  */
-bool mg_reass_insert(struct mg_fp *fp, struct mg_flow *f, uint32_t start, uint32_t end, bool *ret_dup);
+bool mg_reass_insert(struct mg_fp *fp, struct mg_flow *f, uint32_t start, uint32_t end,
+		     bool *ret_dup);
 /* rcv_nxt moved to `seq`: forgets what lies before and returns where the data now ends in order. */
 uint32_t mg_reass_advance(struct mg_fp *fp, struct mg_flow *f, uint32_t seq);
 /* [start, end) came although it was here: report it once (RFC 2883). */
 void mg_reass_note_dup(struct mg_flow *f, uint32_t start, uint32_t end);
 /* SACK blocks for the next segment, D-SACK first; at most max. */
-uint8_t mg_reass_sacks(const struct mg_fp *fp, const struct mg_flow *f, uint8_t max, struct mg_sack_block *ret);
+uint8_t mg_reass_sacks(const struct mg_fp *fp, const struct mg_flow *f, uint8_t max,
+		       struct mg_sack_block *ret);
 void mg_reass_free_all(struct mg_fp *fp, struct mg_flow *f);
 void mg_reass_check(const struct mg_fp *fp, const struct mg_flow *f);
 #endif

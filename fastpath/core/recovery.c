@@ -7,7 +7,8 @@
 
 #define REORDER_TIMER_MIN_NS MG_NS_PER_MS
 #define PTO_MIN_NS MG_NS_PER_MS
-#define PTO_DELACK_NS (200 * MG_NS_PER_MS) /* what a peer may wait with one segment (RFC 8985 7.2) */
+#define PTO_DELACK_NS \
+	(200 * MG_NS_PER_MS) /* what a peer may wait with one segment (RFC 8985 7.2) */
 #define RACK_MULT_MAX 16
 #define RACK_PERSIST 16
 
@@ -132,7 +133,8 @@ static uint64_t reorder_window_ns(const struct mg_flow *f)
 
 	if (!mg_flow_has(f, MG_FF_REORDER) && (f->recovery != MG_REC_OPEN || many))
 		return 0;
-	us = f->min_rtt_us == UINT32_MAX ? MG_US_PER_S / 1000 : (uint64_t)f->min_rtt_us * f->rack_mult / 4;
+	us = f->min_rtt_us == UINT32_MAX ? MG_US_PER_S / 1000
+					 : (uint64_t)f->min_rtt_us * f->rack_mult / 4;
 	return mg_us_to_ns(mg_min_u64(us, mg_max_u32(mg_flow_srtt_us(f), 1)));
 }
 
@@ -175,7 +177,8 @@ void mg_recovery_reorder_timeout(struct mg_fp *fp, struct mg_flow *f, uint64_t n
 	f->cwnd = mg_flow_pipe(f) + f->mss; /* at least the first retransmission */
 }
 
-void mg_recovery_dsack(struct mg_fp *fp, struct mg_flow *f, const struct mg_sack_block *b, const struct mg_ack *a)
+void mg_recovery_dsack(struct mg_fp *fp, struct mg_flow *f, const struct mg_sack_block *b,
+		       const struct mg_ack *a)
 {
 	/* The window was too narrow for this path: widen it once per round trip (RFC 8985 6.2 step 4). */
 	if (mg_seq_gt(f->snd_una, f->rack_dsack_end) || f->rack_dsack_end == 0) {
@@ -230,7 +233,8 @@ static void newreno(struct mg_fp *fp, struct mg_flow *f, struct mg_ack *a)
 		a->delivered += f->mss;
 	}
 	/* The careful variant (RFC 6582 3.2 step 2): not for duplicates of our own retransmissions. */
-	if (f->dupacks == MG_FLOW_DUPTHRESH && f->recovery == MG_REC_OPEN && mg_seq_gt(f->snd_una, f->recover))
+	if (f->dupacks == MG_FLOW_DUPTHRESH && f->recovery == MG_REC_OPEN &&
+	    mg_seq_gt(f->snd_una, f->recover))
 		mark_head_lost(fp, f);
 }
 

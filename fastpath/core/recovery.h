@@ -21,7 +21,8 @@ void mg_recovery_rack_update(struct mg_flow *f, const struct mg_txrec *r, const 
 /* After an ACK was digested. */
 void mg_recovery_on_ack(struct mg_fp *fp, struct mg_flow *f, struct mg_ack *a);
 /* The peer got `b` twice. */
-void mg_recovery_dsack(struct mg_fp *fp, struct mg_flow *f, const struct mg_sack_block *b, const struct mg_ack *a);
+void mg_recovery_dsack(struct mg_fp *fp, struct mg_flow *f, const struct mg_sack_block *b,
+		       const struct mg_ack *a);
 /* Has the ACK settled the tail loss probe? */
 void mg_recovery_tlp_acked(struct mg_fp *fp, struct mg_flow *f, const struct mg_ack *a);
 /* The flow's timers ran out. */

@@ -5,8 +5,8 @@
 #include "fastpath/core/recovery.h"
 
 /* Marks what the record shares with [start, end); returns the record to go on from, or MG_FLOW_NONE. */
-static uint32_t mark_part(struct mg_fp *fp, struct mg_flow *f, uint32_t idx, const struct mg_sack_block *b,
-			  struct mg_ack *a)
+static uint32_t mark_part(struct mg_fp *fp, struct mg_flow *f, uint32_t idx,
+			  const struct mg_sack_block *b, struct mg_ack *a)
 {
 	struct mg_txrec *recs = fp->recs.recs;
 	uint32_t next = recs[idx].next;
@@ -29,7 +29,8 @@ static uint32_t mark_part(struct mg_fp *fp, struct mg_flow *f, uint32_t idx, con
 	return recs[idx].next;
 }
 
-static void mark_range(struct mg_fp *fp, struct mg_flow *f, const struct mg_sack_block *b, struct mg_ack *a)
+static void mark_range(struct mg_fp *fp, struct mg_flow *f, const struct mg_sack_block *b,
+		       struct mg_ack *a)
 {
 	const struct mg_txrec *recs = fp->recs.recs;
 	uint32_t idx = f->rec_head;
@@ -51,10 +52,12 @@ static bool is_dsack(const struct mg_seg *seg)
 
 	if (mg_seq_leq(b[0].end, seg->ack))
 		return true;
-	return seg->nr_sack > 1 && mg_seq_leq(b[1].start, b[0].start) && mg_seq_leq(b[0].end, b[1].end);
+	return seg->nr_sack > 1 && mg_seq_leq(b[1].start, b[0].start) &&
+	       mg_seq_leq(b[0].end, b[1].end);
 }
 
-static void one_block(struct mg_fp *fp, struct mg_flow *f, const struct mg_sack_block *block, struct mg_ack *a)
+static void one_block(struct mg_fp *fp, struct mg_flow *f, const struct mg_sack_block *block,
+		      struct mg_ack *a)
 {
 	struct mg_sack_block b = *block;
 

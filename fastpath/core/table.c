@@ -19,7 +19,8 @@ void mg_table_init(struct mg_table *t, void *mem, uint32_t flows)
 /* The low bits choose the worker, so they are the same for all flows here: mix before taking bits. */
 static struct mg_table_bucket *bucket(const struct mg_table *t, uint32_t hash, int which)
 {
-	uint64_t mixed = (uint64_t)hash * (which == 0 ? 0x9e3779b97f4a7c15ull : 0xd6e8feb86659fd93ull);
+	uint64_t mixed = (uint64_t)hash *
+			 (which == 0 ? 0x9e3779b97f4a7c15ull : 0xd6e8feb86659fd93ull);
 
 	return &t->buckets[(uint32_t)(mixed >> 32) & t->mask];
 }
@@ -36,8 +37,8 @@ static struct mg_flow *find_in(const struct mg_table_bucket *b, struct mg_flow *
 	return NULL;
 }
 
-struct mg_flow *mg_table_find(const struct mg_table *t, struct mg_flow *flows, const struct mg_tuple *tuple,
-			      uint32_t hash)
+struct mg_flow *mg_table_find(const struct mg_table *t, struct mg_flow *flows,
+			      const struct mg_tuple *tuple, uint32_t hash)
 {
 	struct mg_flow *f = find_in(bucket(t, hash, 0), flows, tuple, hash);
 

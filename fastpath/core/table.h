@@ -38,8 +38,8 @@ static inline size_t mg_table_bytes(uint32_t flows)
 	return (size_t)mg_table_buckets(flows) * sizeof(struct mg_table_bucket);
 }
 void mg_table_init(struct mg_table *t, void *mem, uint32_t flows);
-struct mg_flow *mg_table_find(const struct mg_table *t, struct mg_flow *flows, const struct mg_tuple *tuple,
-			      uint32_t hash);
+struct mg_flow *mg_table_find(const struct mg_table *t, struct mg_flow *flows,
+			      const struct mg_tuple *tuple, uint32_t hash);
 /* f->tuple and f->hash are set. */
 void mg_table_insert(struct mg_table *t, struct mg_flow *flows, struct mg_flow *f);
 void mg_table_remove(struct mg_table *t, struct mg_flow *flows, struct mg_flow *f);

@@ -78,7 +78,8 @@ static void persist(struct mg_fp *fp, struct mg_flow *f)
 	if (f->snd_wnd != 0)
 		f->flags |= MG_FF_OVERRIDE; /* a window too small to be worth a segment: use it now */
 	else
-		(void)mg_output_probe(fp, f, f->snd_una - 1); /* no packet: the next expiry tries again */
+		(void)mg_output_probe(fp, f,
+				      f->snd_una - 1); /* no packet: the next expiry tries again */
 }
 
 static void fire_rtx(struct mg_fp *fp, struct mg_flow *f)

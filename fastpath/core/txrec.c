@@ -239,7 +239,8 @@ void mg_txrec_check(const struct mg_fp *fp, const struct mg_flow *f)
 		MG_ASSERT(r->prev == prev);
 		MG_ASSERT(r->start == seq);
 		MG_ASSERT(mg_seq_gt(r->end, r->start));
-		MG_ASSERT((r->flags & (MG_TXREC_SACKED | MG_TXREC_LOST)) != (MG_TXREC_SACKED | MG_TXREC_LOST));
+		MG_ASSERT((r->flags & (MG_TXREC_SACKED | MG_TXREC_LOST)) !=
+			  (MG_TXREC_SACKED | MG_TXREC_LOST));
 		if (r->flags & MG_TXREC_SACKED)
 			sacked += r->end - r->start;
 		if (r->flags & MG_TXREC_LOST)

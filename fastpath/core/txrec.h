@@ -32,8 +32,8 @@ struct mg_txrec {
 	uint32_t end;
 	uint32_t next;
 	uint32_t prev;
-	uint64_t sent_ns;      /* last transmission */
-	uint64_t delivered;    /* snapshots at that time, for the delivery rate */
+	uint64_t sent_ns;   /* last transmission */
+	uint64_t delivered; /* snapshots at that time, for the delivery rate */
 	uint64_t delivered_ns;
 	uint64_t first_sent_ns;
 	uint16_t flags; /* enum mg_txrec_flag */

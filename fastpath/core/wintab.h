@@ -17,7 +17,8 @@ static inline uint32_t *mg_wintab_chain(struct mg_fp *fp, uint32_t app_slot, uin
 
 static inline struct mg_flow *mg_wintab_find(struct mg_fp *fp, uint32_t app_slot, uint32_t window)
 {
-	for (uint32_t i = *mg_wintab_chain(fp, app_slot, window); i != 0; i = fp->flows[i - 1].win_next) {
+	for (uint32_t i = *mg_wintab_chain(fp, app_slot, window); i != 0;
+	     i = fp->flows[i - 1].win_next) {
 		struct mg_flow *f = &fp->flows[i - 1];
 
 		if (f->window == window && f->app_slot == app_slot)

@@ -163,7 +163,8 @@ static void make_app(struct fb *b)
 	b->bells = b->app.contexts[0].doorbells[0];
 	mg_spsc_attach_producer(&b->bells, b->bells.shared, b->bells.mask + 1, b->bells.stride, 0);
 	b->events = b->app.contexts[0].events[1];
-	mg_spsc_attach_consumer(&b->events, b->events.shared, b->events.mask + 1, b->events.stride, 0);
+	mg_spsc_attach_consumer(&b->events, b->events.shared, b->events.mask + 1, b->events.stride,
+				0);
 }
 
 static void make_engine(struct fb *b)
@@ -251,7 +252,8 @@ static void install(struct fb *b)
 
 void fb_open(struct fb *b, const struct fb_conf *conf)
 {
-	struct mg_msg_app add = { .msg = { .type = MG_CMD_APP_ADD, .len = sizeof(add) }, .app = &b->app };
+	struct mg_msg_app add = { .msg = { .type = MG_CMD_APP_ADD, .len = sizeof(add) },
+				  .app = &b->app };
 
 	memset(b, 0, sizeof(*b));
 	b->conf = *conf;
@@ -353,7 +355,8 @@ void fb_app_write(struct fb *b, uint32_t n)
 
 	assert_true(b->app_written + n - atomic_load(&b->win->tx_una) <= b->conf.tx_bytes);
 	for (uint32_t i = 0; i < n; i++)
-		ring[(b->app_written + i) & (b->conf.tx_bytes - 1)] = fb_tx_pattern((uint32_t)(b->app_written + i));
+		ring[(b->app_written + i) & (b->conf.tx_bytes - 1)] = fb_tx_pattern(
+			(uint32_t)(b->app_written + i));
 	b->app_written += n;
 	atomic_store(&b->win->tx_head, b->app_written);
 	fb_ring(b);

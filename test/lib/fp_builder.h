@@ -19,16 +19,16 @@
 
 #define FB_FRAMES 4096
 #define FB_EVENTS 4096
-#define FB_MS(n) ((uint64_t)(n) * 1000000ull)
-#define FB_US(n) ((uint64_t)(n) * 1000ull)
+#define FB_MS(n) ((uint64_t)(n)*1000000ull)
+#define FB_US(n) ((uint64_t)(n)*1000ull)
 
 /* Zero means the default in brackets. */
 struct fb_conf {
-	uint32_t iss;        /* [1000] */
-	uint32_t irs;        /* [5000] */
-	uint16_t mss;        /* [1000] */
-	uint16_t flags;      /* enum mg_flow_opt_flag; as it is */
-	uint32_t snd_wnd;    /* [60000] */
+	uint32_t iss;     /* [1000] */
+	uint32_t irs;     /* [5000] */
+	uint16_t mss;     /* [1000] */
+	uint16_t flags;   /* enum mg_flow_opt_flag; as it is */
+	uint32_t snd_wnd; /* [60000] */
 	uint8_t snd_wscale;
 	uint8_t rcv_wscale;
 	uint32_t rx_bytes;   /* [65536] */
@@ -45,7 +45,7 @@ struct fb_conf {
 	bool tx_csum;
 	bool no_l2;
 	bool v6;
-	bool keep_quick;     /* leave the quick ACKs of the start on */
+	bool keep_quick; /* leave the quick ACKs of the start on */
 };
 
 /* A frame that left, parsed. */
@@ -104,8 +104,8 @@ struct fb {
 	} ev[FB_EVENTS];
 	uint32_t nr_ev;
 	uint32_t wakes;
-	uint32_t starve;   /* so many packet allocations fail */
-	uint32_t ev_full;  /* so many events find no room */
+	uint32_t starve;  /* so many packet allocations fail */
+	uint32_t ev_full; /* so many events find no room */
 	uint8_t buf[70000];
 	uint8_t last_frame[70000];
 	uint32_t last_len;
@@ -122,10 +122,10 @@ void fb_rx_seg(struct fb *b, const struct fb_seg *seg);
 /* Flush, and check. */
 void fb_flush(struct fb *b);
 /* Receives and flushes. */
-#define FB_RX(b, ...)                                                                                       \
-	do {                                                                                                \
-		fb_rx_seg(b, &(struct fb_seg){ __VA_ARGS__ });                                              \
-		fb_flush(b);                                                                                \
+#define FB_RX(b, ...)                                          \
+	do {                                                   \
+		fb_rx_seg(b, &(struct fb_seg){ __VA_ARGS__ }); \
+		fb_flush(b);                                   \
 	} while (0)
 /* Lets time pass, running timers at their times. */
 void fb_run(struct fb *b, uint64_t ns);
@@ -151,21 +151,21 @@ uint32_t fb_events(const struct fb *b, uint16_t type);
 uint64_t fb_stat(const struct fb *b, enum mg_fp_stat stat);
 
 /* The next frame has these fields; flags without regard to PSH unless PSH is asked for. */
-#define FB_TX(b, s, l, f)                                                                                   \
-	do {                                                                                                \
-		const struct fb_out *o_ = fb_tx(b);                                                         \
-		assert_non_null(o_);                                                                        \
-		assert_int_equal(o_->seq, (uint32_t)(s));                                                   \
-		assert_int_equal(o_->len, (uint32_t)(l));                                                   \
-		assert_int_equal(o_->flags & ~((f)&MG_TCP_PSH ? 0 : MG_TCP_PSH), (f));                      \
+#define FB_TX(b, s, l, f)                                                              \
+	do {                                                                           \
+		const struct fb_out *o_ = fb_tx(b);                                    \
+		assert_non_null(o_);                                                   \
+		assert_int_equal(o_->seq, (uint32_t)(s));                              \
+		assert_int_equal(o_->len, (uint32_t)(l));                              \
+		assert_int_equal(o_->flags & ~((f)&MG_TCP_PSH ? 0 : MG_TCP_PSH), (f)); \
 	} while (0)
-#define FB_TX_ACK(b, a)                                                                                     \
-	do {                                                                                                \
-		const struct fb_out *o_ = fb_tx(b);                                                         \
-		assert_non_null(o_);                                                                        \
-		assert_int_equal(o_->len, 0);                                                               \
-		assert_int_equal(o_->flags, MG_TCP_ACK);                                                    \
-		assert_int_equal(o_->ack, (uint32_t)(a));                                                   \
+#define FB_TX_ACK(b, a)                                   \
+	do {                                              \
+		const struct fb_out *o_ = fb_tx(b);       \
+		assert_non_null(o_);                      \
+		assert_int_equal(o_->len, 0);             \
+		assert_int_equal(o_->flags, MG_TCP_ACK);  \
+		assert_int_equal(o_->ack, (uint32_t)(a)); \
 	} while (0)
 #define FB_TX_NONE(b) assert_int_equal(fb_tx_pending(b), 0)
 #endif

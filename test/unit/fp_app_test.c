@@ -323,11 +323,13 @@ static void table_overflows(void **state)
 		mg_table_insert(&t, flows, &flows[i]);
 	}
 	for (uint32_t i = 0; i < N; i++)
-		assert_ptr_equal(mg_table_find(&t, flows, &flows[i].tuple, flows[i].hash), &flows[i]);
+		assert_ptr_equal(mg_table_find(&t, flows, &flows[i].tuple, flows[i].hash),
+				 &flows[i]);
 	for (uint32_t i = 0; i < N; i += 3)
 		mg_table_remove(&t, flows, &flows[i]);
 	for (uint32_t i = 0; i < N; i++)
-		assert_int_equal(mg_table_find(&t, flows, &flows[i].tuple, flows[i].hash) != NULL, i % 3 != 0);
+		assert_int_equal(mg_table_find(&t, flows, &flows[i].tuple, flows[i].hash) != NULL,
+				 i % 3 != 0);
 }
 
 static void counters_have_names(void **state)

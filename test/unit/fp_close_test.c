@@ -16,8 +16,10 @@ static struct fb b;
 
 static void command_remove(uint32_t how)
 {
-	struct mg_cmd_remove cmd = { .msg = { .type = MG_CMD_REMOVE, .len = sizeof(cmd), .flow = 7, .gen = 1 },
-				     .how = how };
+	struct mg_cmd_remove cmd = {
+		.msg = { .type = MG_CMD_REMOVE, .len = sizeof(cmd), .flow = 7, .gen = 1 },
+		.how = how
+	};
 
 	fb_command(&b, &cmd.msg);
 }
@@ -197,7 +199,8 @@ static void app_closes(void **state)
 	(void)fb_event(&b, MG_EV_DATA_AFTER_CLOSE);
 	command_remove(MG_REMOVE_RST);
 	FB_TX(&b, 101, 0, ACK | MG_TCP_RST);
-	assert_int_equal(b.ev[fb_event(&b, MG_EV_REMOVED)].flags, MG_REMOVED_FIN_SENT | MG_REMOVED_FIN_ACKED);
+	assert_int_equal(b.ev[fb_event(&b, MG_EV_REMOVED)].flags,
+			 MG_REMOVED_FIN_SENT | MG_REMOVED_FIN_ACKED);
 	fb_close(&b);
 }
 
@@ -243,7 +246,8 @@ static void shut_for_reading(void **state)
 
 static void removed_when_the_slow_path_can_hear_it(void **state)
 {
-	struct mg_msg_app del = { .msg = { .type = MG_CMD_APP_DEL, .len = sizeof(del) }, .app = &b.app };
+	struct mg_msg_app del = { .msg = { .type = MG_CMD_APP_DEL, .len = sizeof(del) },
+				  .app = &b.app };
 
 	(void)state;
 	fb_open(&b, &(struct fb_conf){ 0 });
@@ -267,7 +271,9 @@ static void removed_when_the_slow_path_can_hear_it(void **state)
 
 static void owed_ack_leaves_before_removal(void **state)
 {
-	struct mg_cmd_remove cmd = { .msg = { .type = MG_CMD_REMOVE, .len = sizeof(cmd), .flow = 7, .gen = 1 } };
+	struct mg_cmd_remove cmd = {
+		.msg = { .type = MG_CMD_REMOVE, .len = sizeof(cmd), .flow = 7, .gen = 1 }
+	};
 
 	(void)state;
 	fb_open(&b, &(struct fb_conf){ 0 });
@@ -280,7 +286,9 @@ static void owed_ack_leaves_before_removal(void **state)
 
 static void report(void **state)
 {
-	struct mg_cmd_flow cmd = { .msg = { .type = MG_CMD_REPORT, .len = sizeof(cmd), .flow = 7, .gen = 1 } };
+	struct mg_cmd_flow cmd = {
+		.msg = { .type = MG_CMD_REPORT, .len = sizeof(cmd), .flow = 7, .gen = 1 }
+	};
 
 	(void)state;
 	fb_open(&b, &(struct fb_conf){ 0 });

@@ -14,14 +14,19 @@ static struct fb b;
 #define ACK MG_TCP_ACK
 
 /* A SACK block of whole segments [from, to). */
-#define SEGS(from, to) { (from)*1000u, (to)*1000u }
+#define SEGS(from, to)                     \
+	{                                  \
+		(from) * 1000u, (to)*1000u \
+	}
 
 /* The peer has segments < cum and the blocks. */
 #define SACK1(cum, b0) FB_RX(&b, .ack = (cum)*1000, .nr_sack = 1, .sack = { b0 })
 
 static void send_segments(uint32_t n, uint16_t flags)
 {
-	fb_open(&b, &(struct fb_conf){ .cwnd = n * 1000, .flags = flags, .srtt_us = 100000, .iss = 0xfffff000u });
+	fb_open(&b,
+		&(struct fb_conf){
+			.cwnd = n * 1000, .flags = flags, .srtt_us = 100000, .iss = 0xfffff000u });
 	fb_app_write(&b, n * 1000);
 	assert_int_equal(fb_tx_pending(&b), n);
 	fb_tx_clear(&b);
@@ -313,9 +318,9 @@ static void sack_nonsense_is_ignored(void **state)
 {
 	(void)state;
 	send_segments(4, MG_FLOW_SACK);
-	SACK1(0, SEGS(3, 5));        /* beyond what was sent */
-	SACK1(0, SEGS(3, 2));        /* backwards */
-	SACK1(0, SEGS(2, 2));        /* empty */
+	SACK1(0, SEGS(3, 5)); /* beyond what was sent */
+	SACK1(0, SEGS(3, 2)); /* backwards */
+	SACK1(0, SEGS(2, 2)); /* empty */
 	FB_RX(&b, .ack = 0, .nr_sack = 1, .sack = { { 0x70000000, 0x70001000 } });
 	assert_int_equal(b.flow->sacked_bytes, 0);
 	assert_true(fb_stat(&b, MG_FPS_RX_SACK_BAD) >= 3);
@@ -338,15 +343,19 @@ static void scoreboard_against_a_map(void **state)
 	for (uint32_t round = 0; round < 100; round++) {
 		uint32_t una = 0;
 
-		fb_open(&b, &(struct fb_conf){ .cwnd = 40000, .flags = MG_FLOW_SACK, .srtt_us = 100000,
-					       .iss = 0u - round * 777, .txrecs_max = round % 4 == 0 ? 6 : 1024 });
+		fb_open(&b, &(struct fb_conf){ .cwnd = 40000,
+					       .flags = MG_FLOW_SACK,
+					       .srtt_us = 100000,
+					       .iss = 0u - round * 777,
+					       .txrecs_max = round % 4 == 0 ? 6 : 1024 });
 		memset(map, 0, sizeof(map));
 		fb_app_write(&b, 20000);
 		b.now += FB_MS(1);
 		fb_app_write(&b, 20000);
 		for (uint32_t i = 0; i < 60; i++) {
 			uint32_t start = una + mg_rng_below(&rng, 40000 - una);
-			uint32_t end = start + mg_rng_below(&rng, mg_min_u32(4000, 40000 - start)) + 1;
+			uint32_t end = start + mg_rng_below(&rng, mg_min_u32(4000, 40000 - start)) +
+				       1;
 			uint32_t sacked = 0;
 
 			if (mg_rng_below(&rng, 8) == 0)
@@ -357,8 +366,8 @@ static void scoreboard_against_a_map(void **state)
 				memset(map + start, 1, end - start);
 			for (uint32_t k = una; k < 40000; k++)
 				sacked += map[k];
-			if (fb_stat(&b, MG_FPS_TXREC_NONE) == 0 && fb_stat(&b, MG_FPS_TXREC_MERGED) == 0 &&
-			    fb_stat(&b, MG_FPS_RTOS) == 0)
+			if (fb_stat(&b, MG_FPS_TXREC_NONE) == 0 &&
+			    fb_stat(&b, MG_FPS_TXREC_MERGED) == 0 && fb_stat(&b, MG_FPS_RTOS) == 0)
 				assert_int_equal(b.flow->sacked_bytes, sacked);
 			fb_tx_clear(&b);
 		}
@@ -522,8 +531,10 @@ static void pool_of_records_runs_out(void **state)
 
 static void smaller_path(void **state)
 {
-	struct mg_cmd_set_opt cmd = { .msg = { .type = MG_CMD_SET_PMTU, .len = sizeof(cmd), .flow = 7, .gen = 1 },
-				      .value = 400 };
+	struct mg_cmd_set_opt cmd = {
+		.msg = { .type = MG_CMD_SET_PMTU, .len = sizeof(cmd), .flow = 7, .gen = 1 },
+		.value = 400
+	};
 
 	(void)state;
 	send_segments(3, MG_FLOW_SACK);

@@ -159,14 +159,17 @@ static void random_arrival(void **state)
 	for (uint32_t round = 0; round < 200; round++) {
 		uint32_t base = 0;
 
-		fb_open(&b, &(struct fb_conf){ .irs = isns[round % 5], .rx_bytes = 8192, .rcv_adv = 8192,
+		fb_open(&b, &(struct fb_conf){ .irs = isns[round % 5],
+					       .rx_bytes = 8192,
+					       .rcv_adv = 8192,
 					       .flags = round & 1 ? MG_FLOW_SACK : 0 });
 		for (uint32_t i = 0; i < 300; i++) {
 			uint32_t seq = base + mg_rng_below(&rng, 8192);
 			uint32_t len = 1 + mg_rng_below(&rng, 1000);
 
 			if (i % 4 == 0)
-				seq = b.flow->rcv_nxt - b.conf.irs - 1 - mg_rng_below(&rng, base > 100 ? 100 : 1);
+				seq = b.flow->rcv_nxt - b.conf.irs - 1 -
+				      mg_rng_below(&rng, base > 100 ? 100 : 1);
 			fb_rx_seg(&b, &(struct fb_seg){ .seq = seq, .len = len });
 			if (i % 3 == 0)
 				fb_flush(&b);
@@ -278,7 +281,8 @@ static void right_edge_never_moves_left(void **state)
 		uint32_t edge = 0;
 		uint32_t sent = 0;
 
-		fb_open(&b, &(struct fb_conf){ .rcv_wscale = scale, .rx_bytes = 32768, .rcv_adv = 32768 });
+		fb_open(&b, &(struct fb_conf){
+				    .rcv_wscale = scale, .rx_bytes = 32768, .rcv_adv = 32768 });
 		for (uint32_t i = 0; i < 2000; i++) {
 			uint32_t len = 1 + mg_rng_below(&rng, 1400);
 			const struct fb_out *o;
@@ -287,7 +291,8 @@ static void right_edge_never_moves_left(void **state)
 			if (len != 0)
 				FB_RX(&b, .seq = sent, .len = len);
 			sent += len;
-			assert_int_equal(b.flow->rcv_nxt - b.conf.irs - 1, sent); /* all of it was taken */
+			assert_int_equal(b.flow->rcv_nxt - b.conf.irs - 1,
+					 sent); /* all of it was taken */
 			fb_run(&b, FB_MS(mg_rng_below(&rng, 60)));
 			while ((o = fb_tx(&b)) != NULL) {
 				/* Rounding to the scale's unit may retract less than one (RFC 7323 2.4). */
@@ -295,7 +300,8 @@ static void right_edge_never_moves_left(void **state)
 				assert_true(o->ack + o->wnd <= b.app_read + 32768);
 				edge = mg_seq_max(edge, o->ack + o->wnd);
 			}
-			fb_app_read(&b, mg_rng_below(&rng, fb_app_readable(&b) + 1), mg_rng_below(&rng, 3) == 0);
+			fb_app_read(&b, mg_rng_below(&rng, fb_app_readable(&b) + 1),
+				    mg_rng_below(&rng, 3) == 0);
 		}
 		fb_close(&b);
 	}
@@ -354,7 +360,8 @@ static void ts_recent(void **state)
 	fb_open(&b, &(struct fb_conf){ .flags = MG_FLOW_TS });
 	FB_RX(&b, .seq = 0, .len = 1000, .tsval = 150000);
 	FB_RX(&b, .seq = 1000, .len = 1000, .tsval = 150010);
-	assert_int_equal(fb_tx(&b)->tsecr, 150000); /* delayed ACK: the first of the two (RFC 7323 4.3) */
+	assert_int_equal(fb_tx(&b)->tsecr,
+			 150000); /* delayed ACK: the first of the two (RFC 7323 4.3) */
 	FB_RX(&b, .seq = 3000, .len = 1000, .tsval = 150020);
 	assert_int_equal(fb_tx(&b)->tsecr, 150000); /* beyond a gap: not taken */
 	FB_RX(&b, .seq = 2000, .len = 1000, .tsval = 150030);
@@ -437,7 +444,8 @@ static void ack_ranges(void **state)
 	FB_RX(&b, .seq = 0, .ack = 3000u - 5001, .len = 10); /* below MAX.SND.WND */
 	FB_TX_ACK(&b, 0);
 	assert_int_equal(fb_app_readable(&b), 0);
-	FB_RX(&b, .seq = 0, .ack = 3000u - 5000, .len = 10); /* old but acceptable: the data counts */
+	FB_RX(&b, .seq = 0, .ack = 3000u - 5000,
+	      .len = 10); /* old but acceptable: the data counts */
 	assert_int_equal(fb_app_readable(&b), 10);
 	FB_RX(&b, .seq = 10, .len = 10, .flags = MG_TCP_PSH); /* no ACK bit */
 	assert_int_equal(fb_app_readable(&b), 10);
@@ -467,7 +475,8 @@ static void urgent(void **state)
 	assert_int_equal(atomic_load(&b.win->urg_pos), 3);
 	assert_int_equal(fb_app_readable(&b), 3); /* in line */
 	assert_true(fb_app_event(&b));
-	FB_RX(&b, .seq = 3, .len = 3, .flags = MG_TCP_ACK | MG_TCP_URG, .urg = 60000); /* MUST-31: far ahead */
+	FB_RX(&b, .seq = 3, .len = 3, .flags = MG_TCP_ACK | MG_TCP_URG,
+	      .urg = 60000); /* MUST-31: far ahead */
 	assert_int_equal(atomic_load(&b.win->urg_pos), 60003);
 	fb_close(&b);
 }

@@ -65,7 +65,9 @@ static void families_ports_and_options(void **state)
 {
 	(void)state;
 	for (uint32_t i = 0; i < 16; i++) {
-		fb_open(&b, &(struct fb_conf){ .v6 = i & 1, .no_l2 = (i & 2) != 0, .tx_csum = (i & 4) != 0,
+		fb_open(&b, &(struct fb_conf){ .v6 = i & 1,
+					       .no_l2 = (i & 2) != 0,
+					       .tx_csum = (i & 4) != 0,
 					       .flags = i & 8 ? MG_FLOW_TS : 0 });
 		fb_app_write(&b, 1999);
 		FB_TX(&b, 0, 1000, ACK);
@@ -171,8 +173,11 @@ static void obeys_the_peers_window(void **state)
 static void scaled_window_is_unsigned(void **state)
 {
 	(void)state;
-	fb_open(&b, &(struct fb_conf){ .snd_wnd = 65535u << 8, .snd_wscale = 8, .tx_bytes = 1 << 20,
-				       .cwnd = 1 << 20, .mss = 1400 });
+	fb_open(&b, &(struct fb_conf){ .snd_wnd = 65535u << 8,
+				       .snd_wscale = 8,
+				       .tx_bytes = 1 << 20,
+				       .cwnd = 1 << 20,
+				       .mss = 1400 });
 	fb_app_write(&b, 300000);
 	while (mg_fp_next_ns(b.fp) == b.now)
 		fb_flush(&b);
@@ -200,7 +205,8 @@ static void zero_window_probes(void **state)
 		assert_int_equal(o->seq, (uint32_t)-1);
 		assert_int_equal(o->len, 0);
 		fb_tx_clear(&b);
-		FB_RX(&b, .ack = 0, .wnd_zero = true); /* answered: not counted against it (MUST-37) */
+		FB_RX(&b, .ack = 0,
+		      .wnd_zero = true); /* answered: not counted against it (MUST-37) */
 		(void)last;
 	}
 	(void)gap;
@@ -226,7 +232,8 @@ static void probes_back_off(void **state)
 	for (uint32_t i = 1; i < 5; i++) {
 		uint64_t gap = at[i] - at[i - 1];
 
-		assert_true(gap >= (MG_NS_PER_S << (i - 1)) && gap < (MG_NS_PER_S << (i - 1)) + FB_MS(1));
+		assert_true(gap >= (MG_NS_PER_S << (i - 1)) &&
+			    gap < (MG_NS_PER_S << (i - 1)) + FB_MS(1));
 	}
 	assert_true(fb_events(&b, MG_EV_TIMEOUT) >= 4);
 	assert_int_equal(b.ev[fb_event(&b, MG_EV_TIMEOUT)].value, 1);
@@ -387,7 +394,8 @@ static void pacing_spreads(void **state)
 
 	(void)state;
 	/* 1 MB/s: with headers 1054 bytes, 1.054 ms per segment. */
-	fb_open(&b, &(struct fb_conf){ .flags = MG_FLOW_PACING, .pacing_Bps = 1000000, .cwnd = 60000 });
+	fb_open(&b,
+		&(struct fb_conf){ .flags = MG_FLOW_PACING, .pacing_Bps = 1000000, .cwnd = 60000 });
 	fb_app_write(&b, 40000);
 	fb_run(&b, FB_MS(100));
 	first = b.out[0].at_ns;
@@ -402,7 +410,9 @@ static void pacing_spreads(void **state)
 
 static void probe_command(void **state)
 {
-	struct mg_cmd_flow cmd = { .msg = { .type = MG_CMD_PROBE, .len = sizeof(cmd), .flow = 7, .gen = 1 } };
+	struct mg_cmd_flow cmd = {
+		.msg = { .type = MG_CMD_PROBE, .len = sizeof(cmd), .flow = 7, .gen = 1 }
+	};
 
 	(void)state;
 	fb_open(&b, &(struct fb_conf){ 0 });
@@ -417,7 +427,9 @@ static void probe_command(void **state)
 
 static void options_change_the_template(void **state)
 {
-	struct mg_cmd_set_opt opt = { .msg = { .type = MG_CMD_SET_OPT, .len = sizeof(opt), .flow = 7, .gen = 1 } };
+	struct mg_cmd_set_opt opt = {
+		.msg = { .type = MG_CMD_SET_OPT, .len = sizeof(opt), .flow = 7, .gen = 1 }
+	};
 	struct mg_cmd_set_nexthop hop = {
 		.msg = { .type = MG_CMD_SET_NEXTHOP, .len = sizeof(hop), .flow = 7, .gen = 1 },
 		.smac = { { 2, 0, 0, 0, 0, 9 } },
