@@ -229,22 +229,25 @@ struct mg_ctl_attached {
 	uint32_t reserved;
 };
 
+/* How many items of a type fit behind the header of one message. */
+#define MG_CTL_FIT(type) ((MG_CTL_MSG_MAX - sizeof(struct mg_ctl_hdr)) / sizeof(type))
+
 struct mg_ctl_msg {
 	struct mg_ctl_hdr hdr;
 	union {
-		struct mg_ctl_health health[1];
-		struct mg_ctl_kv kv[1];
-		struct mg_ctl_listen listen[1];
-		struct mg_ctl_accept accept[1];
-		struct mg_ctl_connect connect[1];
-		struct mg_ctl_conn_ref conn[1];
-		struct mg_ctl_listener_ref listener[1];
-		struct mg_ctl_opt opt[1];
-		struct mg_ctl_conn_info conn_info[1];
-		struct mg_ctl_listener_info listener_info[1];
-		struct mg_ctl_counter counter[1];
-		struct mg_ctl_attach attach[1];
-		struct mg_ctl_attached attached[1];
+		struct mg_ctl_health health[MG_CTL_FIT(struct mg_ctl_health)];
+		struct mg_ctl_kv kv[MG_CTL_FIT(struct mg_ctl_kv)];
+		struct mg_ctl_listen listen[MG_CTL_FIT(struct mg_ctl_listen)];
+		struct mg_ctl_accept accept[MG_CTL_FIT(struct mg_ctl_accept)];
+		struct mg_ctl_connect connect[MG_CTL_FIT(struct mg_ctl_connect)];
+		struct mg_ctl_conn_ref conn[MG_CTL_FIT(struct mg_ctl_conn_ref)];
+		struct mg_ctl_listener_ref listener[MG_CTL_FIT(struct mg_ctl_listener_ref)];
+		struct mg_ctl_opt opt[MG_CTL_FIT(struct mg_ctl_opt)];
+		struct mg_ctl_conn_info conn_info[MG_CTL_FIT(struct mg_ctl_conn_info)];
+		struct mg_ctl_listener_info listener_info[MG_CTL_FIT(struct mg_ctl_listener_info)];
+		struct mg_ctl_counter counter[MG_CTL_FIT(struct mg_ctl_counter)];
+		struct mg_ctl_attach attach[MG_CTL_FIT(struct mg_ctl_attach)];
+		struct mg_ctl_attached attached[MG_CTL_FIT(struct mg_ctl_attached)];
 		uint8_t items[MG_CTL_MSG_MAX - sizeof(struct mg_ctl_hdr)];
 	};
 };
