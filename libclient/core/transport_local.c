@@ -259,6 +259,27 @@ static int put(struct mg_transport *t, const struct mg_ctl_msg *msg, int flags)
 	return -ECONNRESET;
 }
 
+/* Locked, so that no reply can come into msg before it is gone; lets the lock go while the socket is full. */
+static int put_locked(struct mg_transport *t, const struct mg_ctl_msg *msg, uint64_t deadline_ns)
+{
+	struct pollfd pfd = { .fd = t->fd, .events = POLLOUT };
+	struct timespec left;
+	int err;
+
+	while (!t->dead) {
+		err = put(t, msg, MSG_DONTWAIT);
+		if (err != -EAGAIN)
+			return err;
+		left = mg_clock_left(deadline_ns);
+		if (left.tv_sec == 0 && left.tv_nsec == 0)
+			return -ETIMEDOUT;
+		pthread_mutex_unlock(&t->lock);
+		(void)ppoll(&pfd, 1, deadline_ns == MG_TIME_NEVER ? NULL : &left, NULL); /* put() tells */
+		pthread_mutex_lock(&t->lock);
+	}
+	return -ECONNRESET;
+}
+
 int mg_transport_local_request_fds(struct mg_transport *t, struct mg_ctl_msg *msg, int *ret_fds, uint32_t max,
 				   uint32_t *ret_nr)
 {
@@ -272,11 +293,7 @@ int mg_transport_local_request_fds(struct mg_transport *t, struct mg_ctl_msg *ms
 	w.id = t->next_id++;
 	msg->hdr.id = w.id;
 	mg_list_push_back(&t->waiters, &w.node);
-	err = t->dead ? -ECONNRESET : 0;
-	pthread_mutex_unlock(&t->lock);
-	if (err == 0)
-		err = put(t, msg, 0);
-	pthread_mutex_lock(&t->lock);
+	err = put_locked(t, msg, deadline_ns);
 	if (err == 0)
 		err = await(t, &w, deadline_ns);
 	else if (err == -ECONNRESET && !t->dead)

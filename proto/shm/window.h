@@ -29,8 +29,8 @@ struct mg_window {
 	uint8_t *tx;
 	uint32_t rx_bytes;        /* powers of two */
 	uint32_t tx_bytes;
-	uint64_t rx_head;         /* ours: the shared word is only ever written from it */
-	uint64_t tx_head;
+	_Atomic uint64_t rx_head; /* ours: the shared word is only ever written from it */
+	_Atomic uint64_t tx_head; /* both relaxed: one writer each; others look for readiness */
 	_Atomic uint64_t rx_rung; /* rx_head that the worker was last told of */
 	uint32_t index;
 	uint32_t gen;
@@ -42,6 +42,16 @@ struct mg_span {
 	uint8_t *p;
 	uint32_t len;
 };
+
+static inline uint64_t mg_window_rx_head(const struct mg_window *w)
+{
+	return atomic_load_explicit(&w->rx_head, memory_order_relaxed);
+}
+
+static inline uint64_t mg_window_tx_head(const struct mg_window *w)
+{
+	return atomic_load_explicit(&w->tx_head, memory_order_relaxed);
+}
 
 /*
  * Binds a window that the daemon handed over as (index, gen), in the region of `total` bytes at `base`.
@@ -69,9 +79,9 @@ static inline int mg_window_bind(struct mg_window *w, uint8_t *base, uint64_t to
 	w->index = index;
 	w->gen = gen;
 	w->worker = shm->worker;
-	w->rx_head = atomic_load_explicit(&shm->rx_head, memory_order_relaxed);
-	w->tx_head = atomic_load_explicit(&shm->tx_head, memory_order_relaxed);
-	atomic_store_explicit(&w->rx_rung, w->rx_head, memory_order_relaxed);
+	atomic_init(&w->rx_head, atomic_load_explicit(&shm->rx_head, memory_order_relaxed));
+	atomic_init(&w->tx_head, atomic_load_explicit(&shm->tx_head, memory_order_relaxed));
+	atomic_init(&w->rx_rung, mg_window_rx_head(w));
 	return 0;
 }
 
@@ -92,9 +102,11 @@ static inline uint32_t mg_window_wflags(const struct mg_window *w)
 static inline uint32_t mg_window_readable(const struct mg_window *w)
 {
 	/* acquire: pairs with the worker's release of rx_tail; the payload is in the ring */
-	uint64_t n = atomic_load_explicit(&w->shm->rx_tail, memory_order_acquire) - w->rx_head;
+	uint64_t tail = atomic_load_explicit(&w->shm->rx_tail, memory_order_acquire);
+	uint64_t n = tail - mg_window_rx_head(w);
 
-	return n > w->rx_bytes ? 0 : (uint32_t)n; /* more than the ring: a broken daemon */
+	/* More than the ring: a broken daemon, or another thread that read on after we looked at the tail. */
+	return n > w->rx_bytes ? 0 : (uint32_t)n;
 }
 
 static inline uint32_t mg_window_spans(uint8_t *ring, uint32_t bytes, uint64_t pos, uint32_t len,
@@ -114,28 +126,30 @@ static inline uint32_t mg_window_peek(const struct mg_window *w, uint32_t skip, 
 	uint32_t n = mg_window_readable(w);
 
 	skip = mg_min_u32(skip, n);
-	return mg_window_spans(w->rx, w->rx_bytes, w->rx_head + skip, n - skip, spans);
+	return mg_window_spans(w->rx, w->rx_bytes, mg_window_rx_head(w) + skip, n - skip, spans);
 }
 
 /* Gives the first n readable bytes back. True: the worker should be told (mark and ring). */
 static inline bool mg_window_consume(struct mg_window *w, uint32_t n)
 {
+	uint64_t head = mg_window_rx_head(w) + n;
 	uint64_t rung = atomic_load_explicit(&w->rx_rung, memory_order_relaxed);
 	uint64_t tail = atomic_load_explicit(&w->shm->rx_tail, memory_order_relaxed);
 	/* What the peer may still send, as far as is known; negative when the worker looked in between. */
 	int64_t open = (int64_t)(rung + w->rx_bytes - tail);
 
-	w->rx_head += n;
+	atomic_store_explicit(&w->rx_head, head, memory_order_relaxed);
 	/* release: pairs with the worker's acquire; our reads of the ring are over */
-	atomic_store_explicit(&w->shm->rx_head, w->rx_head, memory_order_release);
-	return open < (int64_t)w->rx_bytes / 2 && w->rx_head - rung >= w->rx_bytes / 4;
+	atomic_store_explicit(&w->shm->rx_head, head, memory_order_release);
+	return open < (int64_t)w->rx_bytes / 2 && head - rung >= w->rx_bytes / 4;
 }
 
 /* Room for bytes to send. */
 static inline uint32_t mg_window_writable(const struct mg_window *w)
 {
 	/* acquire: pairs with the worker's release of tx_una; it no longer reads the bytes before it */
-	uint64_t used = w->tx_head - atomic_load_explicit(&w->shm->tx_una, memory_order_acquire);
+	uint64_t una = atomic_load_explicit(&w->shm->tx_una, memory_order_acquire);
+	uint64_t used = mg_window_tx_head(w) - una;
 
 	return used > w->tx_bytes ? 0 : w->tx_bytes - (uint32_t)used; /* a broken daemon: no room */
 }
@@ -152,15 +166,17 @@ static inline uint32_t mg_window_reserve(const struct mg_window *w, uint64_t len
 	uint32_t room = mg_window_writable(w);
 	uint32_t n = len < room ? (uint32_t)len : room;
 
-	return mg_window_spans(w->tx, w->tx_bytes, w->tx_head, n, spans);
+	return mg_window_spans(w->tx, w->tx_bytes, mg_window_tx_head(w), n, spans);
 }
 
 /* The first n reserved bytes are to be sent. Then ring. */
 static inline void mg_window_commit(struct mg_window *w, uint32_t n)
 {
-	w->tx_head += n;
+	uint64_t head = mg_window_tx_head(w) + n;
+
+	atomic_store_explicit(&w->tx_head, head, memory_order_relaxed);
 	/* release: pairs with the worker's acquire; the payload is in the ring */
-	atomic_store_explicit(&w->shm->tx_head, w->tx_head, memory_order_release);
+	atomic_store_explicit(&w->shm->tx_head, head, memory_order_release);
 }
 
 /* Sets bits of a_flags; then ring. */

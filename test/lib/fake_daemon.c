@@ -444,7 +444,7 @@ static int do_get_config(struct fake_daemon *d)
 	char prefix[64];
 	uint32_t n = 0;
 
-	memcpy(prefix, d->msg.kv[0].key, sizeof(prefix));
+	(void)snprintf(prefix, sizeof(prefix), "%.63s", d->msg.kv[0].key);
 	for (int i = 0; i < KVS; i++) {
 		struct mg_ctl_kv *kv = &d->msg.kv[n];
 		size_t len = strlen(prefix);
@@ -454,7 +454,7 @@ static int do_get_config(struct fake_daemon *d)
 			continue;
 		memset(kv, 0, sizeof(*kv));
 		(void)snprintf(kv->key, sizeof(kv->key), "%s", kv_keys[i]);
-		(void)snprintf(kv->value, sizeof(kv->value), "%s", d->kv_value[i]);
+		memcpy(kv->value, d->kv_value[i], sizeof(d->kv_value[i]));
 		(void)snprintf(kv->deflt, sizeof(kv->deflt), "d%d", i);
 		kv->flags = MG_CTL_KV_RUNTIME;
 		n++;

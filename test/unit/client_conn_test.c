@@ -119,8 +119,13 @@ static void handles_are_checked(void **state)
 	assert_int_equal(mango_socket_recv(sock, &n, 1, NULL), -ENOTCONN);
 	assert_int_equal(mango_socket_shutdown(sock, SHUT_WR), -ENOTCONN);
 	assert_int_equal(mango_socket_shutdown(sock, 17), -EINVAL);
-	assert_int_equal(mango_socket_accept(sock, NULL, NULL, &sock), -EINVAL);
+	w.client = sock;
+	assert_int_equal(mango_socket_accept(w.client, NULL, NULL, &sock), -EINVAL);
 	assert_null(sock);
+	assert_int_equal(mango_tcp_destroy(tcp), -EBUSY);
+	assert_int_equal(mango_socket_destroy(w.client), 0);
+	assert_int_equal(mango_tcp_destroy(tcp), 0);
+	w.client = NULL;
 	world_down(&w);
 }
 
