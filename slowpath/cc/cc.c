@@ -157,10 +157,10 @@ bool mg_cc_sample(struct mg_cc *cc, const struct mg_cc_sample *s)
 		undone(cc, s);
 	if (s->flags & MG_SAMPLE_IDLE)
 		idled(cc, s);
+	if ((s->flags & (MG_SAMPLE_LOSS | MG_SAMPLE_RTO)) == 0)
+		acked(cc, s); /* before RECOVERED: what recovery delivered makes nothing grow */
 	if ((s->flags & MG_SAMPLE_RECOVERED) && cc->in_recovery)
 		recovered(cc, s);
-	if ((s->flags & (MG_SAMPLE_LOSS | MG_SAMPLE_RTO)) == 0)
-		acked(cc, s);
 	if (s->flags & MG_SAMPLE_ECE)
 		echoed(cc, s);
 	if (s->flags & MG_SAMPLE_LOSS) {
