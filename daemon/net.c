@@ -65,7 +65,7 @@ static uint32_t share_of_buffers(const struct mg_conf *conf, const struct mg_con
 
 	if (mtu == 0 && row->interface[0] != '\0' && mg_netif_get(row->interface, &netif) == 0)
 		mtu = netif.mtu;
-	budget = ((uint64_t)conf->memory.dpdk_mib << 20) / 4 * 3 / (mg_max_u32(mtu, DATA_BYTES) + BUFFER_EXTRA_BYTES);
+	budget = ((uint64_t)conf->memory.dpdk_mib << 20) / 2 / (mg_max_u32(mtu, DATA_BYTES) + BUFFER_EXTRA_BYTES);
 	return (uint32_t)((wanted < budget ? wanted : budget) / (conf->ports_count * queues));
 }
 
