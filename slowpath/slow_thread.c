@@ -25,7 +25,8 @@
 #define PLACES_MAX 2048
 #define EVENTS_PER_TURN 256
 #define REQUESTS_PER_TURN 64
-#define PUNCH_BYTES_MIN (256u << 10) /* smaller rings are soon used again: giving their pages back costs more */
+#define PUNCH_BYTES_MIN \
+	(256u << 10) /* smaller rings are soon used again: giving their pages back costs more */
 
 struct worker_end {
 	struct mg_msgring commands;
@@ -151,7 +152,8 @@ static void on_ring_freed(void *ctx, struct mg_app *app, uint64_t off, uint32_t 
 		(void)madvise(app->base + off, bytes, MADV_REMOVE);
 }
 
-static size_t ring_bytes(const struct mg_slow_loop_conf *conf, uint32_t *ret_command, uint32_t *ret_event)
+static size_t ring_bytes(const struct mg_slow_loop_conf *conf, uint32_t *ret_command,
+			 uint32_t *ret_event)
 {
 	*ret_command = conf->command_bytes != 0 ? conf->command_bytes : COMMAND_BYTES;
 	*ret_event = conf->event_bytes != 0 ? conf->event_bytes : EVENT_BYTES;
@@ -161,7 +163,9 @@ static size_t ring_bytes(const struct mg_slow_loop_conf *conf, uint32_t *ret_com
 static uint32_t answer_bytes(const struct mg_slow_limits *limits)
 {
 	uint32_t nr = PLACES_MAX + limits->apps_max + 1;
-	uint32_t record = (uint32_t)mg_align_up(sizeof(struct mg_slow_loop_answer), MG_MSGRING_ALIGN) + MG_MSGRING_ALIGN;
+	uint32_t record = (uint32_t)mg_align_up(sizeof(struct mg_slow_loop_answer),
+						MG_MSGRING_ALIGN) +
+			  MG_MSGRING_ALIGN;
 
 	return mg_pow2_up_u32(2 * nr * record); /* twice: what is skipped at the end */
 }
@@ -184,16 +188,18 @@ static void init_rings(struct mg_slow_loop *loop, const struct mg_slow_loop_conf
 }
 
 /* The loop itself, then the rings, then the engine: one mapping, taken lazily page by page. */
-static int map_memory(const struct mg_slow_loop_conf *conf, struct mg_slow_loop **ret_loop, uint8_t **ret_rings,
-		      uint8_t **ret_engine)
+static int map_memory(const struct mg_slow_loop_conf *conf, struct mg_slow_loop **ret_loop,
+		      uint8_t **ret_rings, uint8_t **ret_engine)
 {
 	uint32_t command_bytes, event_bytes;
 	size_t own = mg_align_up(sizeof(struct mg_slow_loop), 4096);
-	size_t rings = ring_bytes(conf, &command_bytes, &event_bytes) + REQUEST_BYTES + answer_bytes(&conf->limits);
+	size_t rings = ring_bytes(conf, &command_bytes, &event_bytes) + REQUEST_BYTES +
+		       answer_bytes(&conf->limits);
 	size_t bytes = own + mg_align_up(rings, 4096) + mg_slow_bytes(&conf->limits);
 	uint8_t *mem;
 
-	mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		   -1, 0);
 	if (mem == MAP_FAILED)
 		return -ENOMEM;
 	*ret_loop = (struct mg_slow_loop *)(void *)mem;
@@ -296,7 +302,8 @@ int mg_slow_loop_wake_fd(const struct mg_slow_loop *loop)
 	return loop->wake_fd;
 }
 
-void mg_slow_loop_set_worker(struct mg_slow_loop *loop, uint32_t worker, int wake_fd, _Atomic uint32_t *sleeping)
+void mg_slow_loop_set_worker(struct mg_slow_loop *loop, uint32_t worker, int wake_fd,
+			     _Atomic uint32_t *sleeping)
 {
 	MG_ASSERT(worker < loop->nr_workers);
 	loop->workers[worker].wake_fd = wake_fd;
@@ -309,7 +316,8 @@ static void take_events(struct mg_slow_loop *loop, uint32_t worker, uint64_t now
 	const struct mg_msg *ev;
 	uint32_t len;
 
-	for (uint32_t n = 0; n < EVENTS_PER_TURN && (ev = mg_msgring_peek(ring, &len)) != NULL; n++) {
+	for (uint32_t n = 0; n < EVENTS_PER_TURN && (ev = mg_msgring_peek(ring, &len)) != NULL;
+	     n++) {
 		mg_slow_event(loop->slow, worker, ev, now_ns);
 		mg_msgring_release(ring);
 	}
@@ -413,7 +421,8 @@ int mg_slow_loop_run(struct mg_slow_loop *loop)
 		if (next_ns <= now_ns)
 			continue;
 		mg_sleep_prepare(&loop->sleeping);
-		if (!mg_slow_loop_is_pending(loop) && !atomic_load_explicit(&loop->stop, memory_order_acquire))
+		if (!mg_slow_loop_is_pending(loop) &&
+		    !atomic_load_explicit(&loop->stop, memory_order_acquire))
 			sleep_until(loop, next_ns);
 		mg_sleep_cancel(&loop->sleeping);
 	}
@@ -446,7 +455,8 @@ static void wake_self(struct mg_slow_loop *loop)
 
 bool mg_slow_loop_request(struct mg_slow_loop *loop, const struct mg_slow_req *req)
 {
-	uint32_t len = req->type == MG_SLOW_REQ_CONF ? sizeof(struct request_record) : sizeof(struct mg_slow_req);
+	uint32_t len = req->type == MG_SLOW_REQ_CONF ? sizeof(struct request_record)
+						     : sizeof(struct mg_slow_req);
 	struct request_record *r;
 
 	if (brings_answer(req->type) && loop->nr_places_used >= PLACES_MAX)

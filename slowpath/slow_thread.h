@@ -57,7 +57,8 @@ struct mg_msgring *mg_slow_loop_events(struct mg_slow_loop *loop, uint32_t worke
 _Atomic uint32_t *mg_slow_loop_sleeping(struct mg_slow_loop *loop);
 int mg_slow_loop_wake_fd(const struct mg_slow_loop *loop);
 /* How to wake it, once it is made; before the first turn. */
-void mg_slow_loop_set_worker(struct mg_slow_loop *loop, uint32_t worker, int wake_fd, _Atomic uint32_t *sleeping);
+void mg_slow_loop_set_worker(struct mg_slow_loop *loop, uint32_t worker, int wake_fd,
+			     _Atomic uint32_t *sleeping);
 
 /* Until mg_slow_loop_stop(). 0 or -errno. */
 int mg_slow_loop_run(struct mg_slow_loop *loop);

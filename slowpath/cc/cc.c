@@ -31,7 +31,8 @@ const struct mg_cc_ops *mg_cc_find(const char *name)
 	return NULL;
 }
 
-void mg_cc_init(struct mg_cc *cc, const struct mg_cc_ops *ops, uint32_t mss, uint32_t iw_bytes, uint64_t now_ns)
+void mg_cc_init(struct mg_cc *cc, const struct mg_cc_ops *ops, uint32_t mss, uint32_t iw_bytes,
+		uint64_t now_ns)
 {
 	MG_ASSERT(ops != NULL && mss > 0 && iw_bytes > 0);
 	memset(cc, 0, sizeof(*cc));

@@ -25,7 +25,7 @@ struct mg_cc_sample {
 	uint32_t acked_bytes;
 	uint32_t lost_bytes;
 	uint32_t ecn_bytes;
-	uint32_t rtt_us;  /* 0: none */
+	uint32_t rtt_us; /* 0: none */
 	uint32_t srtt_us;
 	uint32_t inflight_bytes;
 	uint32_t prior_inflight_bytes;
@@ -37,13 +37,15 @@ struct mg_cc;
 
 struct mg_cc_ops {
 	char name[MG_CC_NAME_MAX];
-	void (*init)(struct mg_cc *cc, uint64_t now_ns);                          /* required */
-	void (*on_ack)(struct mg_cc *cc, const struct mg_cc_sample *s);           /* required */
-	void (*on_loss)(struct mg_cc *cc, const struct mg_cc_sample *s);          /* required: recovery entered or ECE */
-	void (*on_rto)(struct mg_cc *cc, const struct mg_cc_sample *s);           /* required */
-	void (*on_recovered)(struct mg_cc *cc, const struct mg_cc_sample *s);     /* optional */
-	void (*on_undo)(struct mg_cc *cc, const struct mg_cc_sample *s);          /* optional */
-	void (*on_idle)(struct mg_cc *cc, const struct mg_cc_sample *s);          /* optional; default: restart window */
+	void (*init)(struct mg_cc *cc, uint64_t now_ns);                /* required */
+	void (*on_ack)(struct mg_cc *cc, const struct mg_cc_sample *s); /* required */
+	void (*on_loss)(struct mg_cc *cc,
+			const struct mg_cc_sample *s); /* required: recovery entered or ECE */
+	void (*on_rto)(struct mg_cc *cc, const struct mg_cc_sample *s);       /* required */
+	void (*on_recovered)(struct mg_cc *cc, const struct mg_cc_sample *s); /* optional */
+	void (*on_undo)(struct mg_cc *cc, const struct mg_cc_sample *s);      /* optional */
+	void (*on_idle)(struct mg_cc *cc,
+			const struct mg_cc_sample *s); /* optional; default: restart window */
 };
 
 struct mg_cc {
@@ -54,12 +56,12 @@ struct mg_cc {
 	uint32_t iw_bytes;
 	uint64_t pacing_Bps;
 	/* Kept by mg_cc_sample() for all algorithms; they may read it. */
-	uint64_t round_end;       /* delivered_bytes at which the window of the last reduction has passed */
-	uint64_t rto_delivered;   /* delivered_bytes at the last time-out */
-	uint32_t prior_cwnd;      /* before the last reduction, for undo */
+	uint64_t round_end; /* delivered_bytes at which the window of the last reduction has passed */
+	uint64_t rto_delivered; /* delivered_bytes at the last time-out */
+	uint32_t prior_cwnd;    /* before the last reduction, for undo */
 	uint32_t prior_ssthresh;
-	bool in_recovery;         /* between LOSS and RECOVERED: no growth */
-	bool in_rto;              /* a time-out happened and nothing was delivered since */
+	bool in_recovery; /* between LOSS and RECOVERED: no growth */
+	bool in_rto;      /* a time-out happened and nothing was delivered since */
 	alignas(8) uint8_t priv[MG_CC_PRIV_BYTES];
 };
 
@@ -67,7 +69,8 @@ extern const struct mg_cc_ops *const mg_cc_all[]; /* NULL-terminated; the only l
 
 /* The algorithm of that name, or NULL. */
 const struct mg_cc_ops *mg_cc_find(const char *name);
-void mg_cc_init(struct mg_cc *cc, const struct mg_cc_ops *ops, uint32_t mss, uint32_t iw_bytes, uint64_t now_ns);
+void mg_cc_init(struct mg_cc *cc, const struct mg_cc_ops *ops, uint32_t mss, uint32_t iw_bytes,
+		uint64_t now_ns);
 /* Dispatches on the sample's flags; true if cwnd, ssthresh or pacing changed. */
 bool mg_cc_sample(struct mg_cc *cc, const struct mg_cc_sample *s);
 /* Keeps cwnd and ssthresh, changes the algorithm (TCP_CONGESTION on a live connection). */

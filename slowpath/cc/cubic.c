@@ -241,8 +241,9 @@ static void cubic_on_ack(struct mg_cc *cc, const struct mg_cc_sample *s)
 static void reduce(struct mg_cc *cc, const struct mg_cc_sample *s)
 {
 	struct cubic *c = cubic_of(cc);
-	uint32_t flight = s->prior_inflight_bytes != 0 ? mg_min_u32(s->prior_inflight_bytes, cc->cwnd)
-						       : cc->cwnd;
+	uint32_t flight = s->prior_inflight_bytes != 0
+				  ? mg_min_u32(s->prior_inflight_bytes, cc->cwnd)
+				  : cc->cwnd;
 
 	c->cwnd_prior = cc->cwnd;
 	if (cc->cwnd < c->w_max)

@@ -44,7 +44,8 @@ static int choose_port(struct mg_slow *s, struct mg_tuple *t, uint32_t *ret_floo
 	return 0;
 }
 
-static int choose_tuple(struct mg_slow *s, struct mg_tuple *t, struct mg_hop *ret_hop, uint32_t *ret_floor)
+static int choose_tuple(struct mg_slow *s, struct mg_tuple *t, struct mg_hop *ret_hop,
+			uint32_t *ret_floor)
 {
 	int err = check_peer(s, t);
 
@@ -81,7 +82,8 @@ static void send_syn(struct mg_slow *s, struct mg_conn *c)
 
 static void send_synack(struct mg_slow *s, struct mg_conn *c)
 {
-	mg_handshake_send_synack(s, &c->node.tuple, &c->hs, c->rcvbuf_bytes, mg_tsval(s, c->hs.ts_offset));
+	mg_handshake_send_synack(s, &c->node.tuple, &c->hs, c->rcvbuf_bytes,
+				 mg_tsval(s, c->hs.ts_offset));
 }
 
 static uint64_t rto_ns(const struct mg_slow *s, uint32_t retries)
@@ -102,7 +104,8 @@ static void arm(struct mg_slow *s, struct mg_conn *c)
 	mg_conn_arm(s, c, MG_CONN_T_REXMT, deadline_ns);
 }
 
-static void fill(struct mg_slow *s, struct mg_conn *c, const struct mg_ctl_connect *connect, uint32_t floor_iss)
+static void fill(struct mg_slow *s, struct mg_conn *c, const struct mg_ctl_connect *connect,
+		 uint32_t floor_iss)
 {
 	c->context = connect->context;
 	c->cookie = connect->cookie;
@@ -210,7 +213,8 @@ static void establish(struct mg_slow *s, struct mg_conn *c, const struct mg_in *
 	uint16_t wnd = ack_window(c);
 
 	if (c->retries == 0)
-		rtt_us = (uint32_t)mg_clamp_u64(mg_ns_to_us(s->now_ns - c->sent_ns), 1, UINT32_MAX / 8);
+		rtt_us = (uint32_t)mg_clamp_u64(mg_ns_to_us(s->now_ns - c->sent_ns), 1,
+						UINT32_MAX / 8);
 	mg_conn_set_state(s, c, MG_TCP_ESTABLISHED);
 	mg_conn_arm(s, c, MG_CONN_T_REXMT, MG_TIME_NEVER);
 	s->stats.established_active++;
@@ -223,13 +227,15 @@ static void establish(struct mg_slow *s, struct mg_conn *c, const struct mg_in *
 }
 
 /* Linux's check: a TSecr that we cannot have sent since the open began belongs to another life. */
-static bool tsecr_is_ours(const struct mg_slow *s, const struct mg_conn *c, const struct mg_seg *seg)
+static bool tsecr_is_ours(const struct mg_slow *s, const struct mg_conn *c,
+			  const struct mg_seg *seg)
 {
 	uint32_t first = (uint32_t)mg_ns_to_ms(c->born_ns) + c->hs.ts_offset;
 
 	if ((seg->opts & c->hs.opts & MG_SEG_OPT_TS) == 0 || seg->tsecr == 0)
 		return true;
-	return mg_seq_geq(seg->tsecr, first) && mg_seq_leq(seg->tsecr, mg_tsval(s, c->hs.ts_offset));
+	return mg_seq_geq(seg->tsecr, first) &&
+	       mg_seq_leq(seg->tsecr, mg_tsval(s, c->hs.ts_offset));
 }
 
 static void syn_sent(struct mg_slow *s, struct mg_conn *c, const struct mg_in *in)

@@ -39,7 +39,8 @@ static void tell_workers(struct mg_slow *s, struct mg_slow_app *a)
 
 		if ((a->add_pending & bit) != 0 && tell(s, a, w, MG_CMD_APP_ADD))
 			a->add_pending &= ~bit;
-		if ((a->del_pending & bit) != 0 && (a->add_pending & bit) == 0 && tell(s, a, w, MG_CMD_APP_DEL))
+		if ((a->del_pending & bit) != 0 && (a->add_pending & bit) == 0 &&
+		    tell(s, a, w, MG_CMD_APP_DEL))
 			a->del_pending &= ~bit;
 	}
 }
@@ -47,7 +48,8 @@ static void tell_workers(struct mg_slow *s, struct mg_slow_app *a)
 static bool fits(const struct mg_slow *s, const struct mg_app *app)
 {
 	return app->id < s->lim.apps_max && app->nr_windows <= s->lim.app_windows_max &&
-	       app->payload_bytes <= s->lim.app_payload_bytes_max && app->nr_contexts <= MG_SHM_CONTEXTS_MAX;
+	       app->payload_bytes <= s->lim.app_payload_bytes_max &&
+	       app->nr_contexts <= MG_SHM_CONTEXTS_MAX;
 }
 
 void mg_apps_add(struct mg_slow *s, struct mg_app *app)
@@ -65,7 +67,8 @@ void mg_apps_add(struct mg_slow *s, struct mg_app *app)
 	a->del_awaited = 0;
 	a->wake = 0;
 	mg_pool_init(&a->windows, a->pool_mem, app->nr_windows);
-	mg_payload_init(&a->payload, a->payload_mem, s->lim.app_payload_bytes_max, app->payload_bytes);
+	mg_payload_init(&a->payload, a->payload_mem, s->lim.app_payload_bytes_max,
+			app->payload_bytes);
 	s->nr_apps = mg_max_u32(s->nr_apps, a->slot + 1);
 	tell_workers(s, a);
 }
@@ -74,7 +77,8 @@ void mg_apps_add(struct mg_slow *s, struct mg_app *app)
 static void abandon(struct mg_slow *s, struct mg_conn *c)
 {
 	const struct mg_slow_app *a = &s->apps[c->app];
-	uint32_t a_flags = atomic_load_explicit(&a->app->windows[c->window].a_flags, memory_order_relaxed);
+	uint32_t a_flags = atomic_load_explicit(&a->app->windows[c->window].a_flags,
+						memory_order_relaxed);
 
 	if (c->flow == MG_CONN_FLOW_GONE) {
 		mg_conn_release(s, c);
@@ -82,14 +86,16 @@ static void abandon(struct mg_slow *s, struct mg_conn *c)
 	}
 	if (c->flags & MG_CONN_ORPHAN)
 		return; /* closed before: may finish */
-	if (mg_conn_is_synchronised(c) && (a_flags & (MG_SHM_AF_CLOSE | MG_SHM_AF_ABORT)) == MG_SHM_AF_CLOSE) {
+	if (mg_conn_is_synchronised(c) &&
+	    (a_flags & (MG_SHM_AF_CLOSE | MG_SHM_AF_ABORT)) == MG_SHM_AF_CLOSE) {
 		mg_close_asked(s, c); /* its doorbell may have died with it */
 		return;
 	}
 	mg_close_abort(s, c);
 }
 
-static void for_each_conn(struct mg_slow *s, struct mg_slow_app *a, void (*fn)(struct mg_slow *s, struct mg_conn *c))
+static void for_each_conn(struct mg_slow *s, struct mg_slow_app *a,
+			  void (*fn)(struct mg_slow *s, struct mg_conn *c))
 {
 	for (uint32_t w = 0; w < a->windows.nr_touched; w++)
 		if (mg_pool_is_live(&a->windows, w))

@@ -13,7 +13,7 @@
 #include "proto/base/assert.h"
 #include "slowpath/core/engine.h"
 
-#define R1 3            /* RFC 9293 SHLD-10: then ask whether the neighbour is still there */
+#define R1 3             /* RFC 9293 SHLD-10: then ask whether the neighbour is still there */
 #define ORPHAN_RETRIES 8 /* nobody waits for it any more */
 
 static void wait_for_fin(struct mg_slow *s, struct mg_conn *c)
@@ -87,7 +87,8 @@ static void rst_rcvd(struct mg_slow *s, struct mg_conn *c)
 
 static bool user_timeout_is_over(struct mg_slow *s, const struct mg_conn *c)
 {
-	return c->user_timeout_ms != 0 && s->now_ns >= c->rexmt_since_ns + mg_ms_to_ns(c->user_timeout_ms);
+	return c->user_timeout_ms != 0 &&
+	       s->now_ns >= c->rexmt_since_ns + mg_ms_to_ns(c->user_timeout_ms);
 }
 
 /* R1 and R2 (RFC 9293 3.8.3), the user timeout in R2's place when it is set. */
@@ -103,7 +104,8 @@ static void timed_out(struct mg_slow *s, struct mg_conn *c, const struct mg_ev_f
 		most = mg_min_u32(most, ORPHAN_RETRIES);
 	if (user_timeout_is_over(s, c)) {
 		s->stats.timeouts_user++;
-	} else if (ev->count > most && (c->user_timeout_ms == 0 || (c->flags & MG_CONN_ORPHAN) != 0)) {
+	} else if (ev->count > most &&
+		   (c->user_timeout_ms == 0 || (c->flags & MG_CONN_ORPHAN) != 0)) {
 		s->stats.timeouts_rexmt++;
 	} else {
 		return;

@@ -27,7 +27,8 @@ struct mg_conn *mg_conn_by_flow(struct mg_slow *s, uint32_t idx, uint32_t gen)
 	return mg_pool_valid(&s->conn_pool, idx, gen) ? &s->conns[idx] : NULL;
 }
 
-struct mg_conn *mg_conn_by_window(struct mg_slow *s, const struct mg_slow_app *app, uint32_t window, uint32_t gen)
+struct mg_conn *mg_conn_by_window(struct mg_slow *s, const struct mg_slow_app *app, uint32_t window,
+				  uint32_t gen)
 {
 	if (window >= app->app->nr_windows || !mg_pool_valid(&app->windows, window, gen))
 		return NULL;
@@ -265,7 +266,8 @@ void mg_conn_free(struct mg_slow *s, struct mg_conn *c)
 }
 
 /* RFC 6298 2.2 and 5.7: from the handshake's sample, or without one. */
-static void first_rto(const struct mg_slow *s, const struct mg_conn *c, uint32_t rtt_us, struct mg_cmd_install *cmd)
+static void first_rto(const struct mg_slow *s, const struct mg_conn *c, uint32_t rtt_us,
+		      struct mg_cmd_install *cmd)
 {
 	uint32_t rto_us = s->conf.rto_initial_ms * 1000;
 
@@ -278,7 +280,8 @@ static void first_rto(const struct mg_slow *s, const struct mg_conn *c, uint32_t
 	} else if (c->flags & MG_CONN_SYN_LOST) {
 		rto_us = mg_max_u32(rto_us, RTO_AFTER_SYN_LOSS_MS * 1000);
 	}
-	cmd->rto_us = mg_clamp_u32(rto_us, cmd->rto_min_us, mg_max_u32(cmd->rto_max_us, cmd->rto_min_us));
+	cmd->rto_us = mg_clamp_u32(rto_us, cmd->rto_min_us,
+				   mg_max_u32(cmd->rto_max_us, cmd->rto_min_us));
 }
 
 static uint16_t flow_options(const struct mg_slow *s, const struct mg_conn *c)
@@ -305,7 +308,11 @@ static bool send_install(struct mg_slow *s, struct mg_conn *c)
 	const struct mg_slow_app *a = app_of(s, c);
 	const struct mg_handshake *hs = &c->hs;
 	struct mg_cmd_install cmd = {
-		.msg = { .type = MG_CMD_INSTALL, .port = c->port, .len = sizeof(cmd), .flow = c->idx, .gen = c->gen },
+		.msg = { .type = MG_CMD_INSTALL,
+			 .port = c->port,
+			 .len = sizeof(cmd),
+			 .flow = c->idx,
+			 .gen = c->gen },
 		.tuple = c->node.tuple,
 		.smac = s->routes.ports[c->port].mac,
 		.dmac = c->dmac,
@@ -352,16 +359,25 @@ static bool send_install(struct mg_slow *s, struct mg_conn *c)
 static bool send_simple(struct mg_slow *s, struct mg_conn *c, uint16_t type)
 {
 	struct mg_cmd_flow cmd = {
-		.msg = { .type = type, .port = c->port, .len = sizeof(cmd), .flow = c->idx, .gen = c->gen },
+		.msg = { .type = type,
+			 .port = c->port,
+			 .len = sizeof(cmd),
+			 .flow = c->idx,
+			 .gen = c->gen },
 	};
 
 	return s->env.command(s->env.ctx, c->worker, &cmd.msg);
 }
 
-static bool send_opt(struct mg_slow *s, struct mg_conn *c, uint16_t type, uint32_t opt, uint32_t value)
+static bool send_opt(struct mg_slow *s, struct mg_conn *c, uint16_t type, uint32_t opt,
+		     uint32_t value)
 {
 	struct mg_cmd_set_opt cmd = {
-		.msg = { .type = type, .port = c->port, .len = sizeof(cmd), .flow = c->idx, .gen = c->gen },
+		.msg = { .type = type,
+			 .port = c->port,
+			 .len = sizeof(cmd),
+			 .flow = c->idx,
+			 .gen = c->gen },
 		.opt = opt,
 		.value = value,
 	};
@@ -372,7 +388,11 @@ static bool send_opt(struct mg_slow *s, struct mg_conn *c, uint16_t type, uint32
 static bool send_nexthop(struct mg_slow *s, struct mg_conn *c)
 {
 	struct mg_cmd_set_nexthop cmd = {
-		.msg = { .type = MG_CMD_SET_NEXTHOP, .port = c->port, .len = sizeof(cmd), .flow = c->idx, .gen = c->gen },
+		.msg = { .type = MG_CMD_SET_NEXTHOP,
+			 .port = c->port,
+			 .len = sizeof(cmd),
+			 .flow = c->idx,
+			 .gen = c->gen },
 		.smac = s->routes.ports[c->port].mac,
 		.dmac = c->dmac,
 		.port = c->port,
@@ -386,7 +406,11 @@ static bool send_nexthop(struct mg_slow *s, struct mg_conn *c)
 static bool send_cc(struct mg_slow *s, struct mg_conn *c)
 {
 	struct mg_cmd_set_cc cmd = {
-		.msg = { .type = MG_CMD_SET_CC, .port = c->port, .len = sizeof(cmd), .flow = c->idx, .gen = c->gen },
+		.msg = { .type = MG_CMD_SET_CC,
+			 .port = c->port,
+			 .len = sizeof(cmd),
+			 .flow = c->idx,
+			 .gen = c->gen },
 		.cwnd_bytes = c->cc.cwnd,
 		.ssthresh_bytes = c->cc.ssthresh,
 		.pacing_Bps = s->conf.pacing ? c->cc.pacing_Bps : 0,
@@ -398,7 +422,11 @@ static bool send_cc(struct mg_slow *s, struct mg_conn *c)
 static bool send_remove(struct mg_slow *s, struct mg_conn *c)
 {
 	struct mg_cmd_remove cmd = {
-		.msg = { .type = MG_CMD_REMOVE, .port = c->port, .len = sizeof(cmd), .flow = c->idx, .gen = c->gen },
+		.msg = { .type = MG_CMD_REMOVE,
+			 .port = c->port,
+			 .len = sizeof(cmd),
+			 .flow = c->idx,
+			 .gen = c->gen },
 		.how = c->flags & MG_CONN_RST_FIRST ? MG_REMOVE_RST : MG_REMOVE_QUIET,
 	};
 
@@ -478,14 +506,16 @@ void mg_conn_flush_pending(struct mg_slow *s)
 	}
 }
 
-void mg_conn_install(struct mg_slow *s, struct mg_conn *c, const struct mg_seg *seg, uint32_t rtt_us)
+void mg_conn_install(struct mg_slow *s, struct mg_conn *c, const struct mg_seg *seg,
+		     uint32_t rtt_us)
 {
 	const struct mg_cc_ops *ops = mg_cc_find(s->conf.congestion_control);
 	uint32_t mss = c->snd_mss;
 	uint32_t iw;
 
 	/* RFC 6928; RFC 5681 3.1: one segment if the SYN or SYN-ACK was lost */
-	iw = mg_min_u32(s->conf.initial_cwnd_segments * mss, mg_max_u32(2 * mss, s->conf.initial_cwnd_segments * 1460));
+	iw = mg_min_u32(s->conf.initial_cwnd_segments * mss,
+			mg_max_u32(2 * mss, s->conf.initial_cwnd_segments * 1460));
 	if (c->flags & MG_CONN_SYN_LOST)
 		iw = mss;
 	if (ops == NULL)
@@ -502,7 +532,8 @@ void mg_conn_install(struct mg_slow *s, struct mg_conn *c, const struct mg_seg *
 		mg_conn_command(s, c, MG_CONN_CMD_CLOSE);
 }
 
-void mg_conn_arm(struct mg_slow *s, struct mg_conn *c, enum mg_conn_timer timer, uint64_t deadline_ns)
+void mg_conn_arm(struct mg_slow *s, struct mg_conn *c, enum mg_conn_timer timer,
+		 uint64_t deadline_ns)
 {
 	uint64_t first_ns = MG_TIME_NEVER;
 
@@ -619,7 +650,8 @@ void mg_conn_flow_gone(struct mg_slow *s, struct mg_conn *c, const struct mg_ev_
 	if (c->state != MG_TCP_CLOSED)
 		mg_conn_set_state(s, c, MG_TCP_CLOSED);
 	mg_conn_publish(s, c, MG_SHM_ST_CLOSED);
-	if ((c->flags & MG_CONN_WINDOW) != 0 && (c->flags & MG_CONN_QUEUED) == 0 && app_let_go(s, c))
+	if ((c->flags & MG_CONN_WINDOW) != 0 && (c->flags & MG_CONN_QUEUED) == 0 &&
+	    app_let_go(s, c))
 		c->flags |= MG_CONN_RELEASED;
 	if (c->flags & MG_CONN_RELEASED)
 		mg_conn_free(s, c);

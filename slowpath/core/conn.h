@@ -42,17 +42,18 @@ enum mg_conn_flow {
 
 enum mg_conn_flag {
 	MG_CONN_PASSIVE = 1 << 0,
-	MG_CONN_HASHED = 1 << 1,    /* in the table of tuples */
-	MG_CONN_QUEUED = 1 << 2,    /* in its listener's accept queue: the application knows nothing of it */
-	MG_CONN_RELEASED = 1 << 3,  /* the application has let go */
-	MG_CONN_ORPHAN = 1 << 4,    /* counted as such */
+	MG_CONN_HASHED = 1 << 1, /* in the table of tuples */
+	MG_CONN_QUEUED =
+		1 << 2, /* in its listener's accept queue: the application knows nothing of it */
+	MG_CONN_RELEASED = 1 << 3, /* the application has let go */
+	MG_CONN_ORPHAN = 1 << 4,   /* counted as such */
 	MG_CONN_KEEPALIVE = 1 << 5,
 	MG_CONN_CLOSE_ASKED = 1 << 6, /* by control, before the flow was there */
-	MG_CONN_PENDING = 1 << 7,   /* in the list of connections with commands to retry */
-	MG_CONN_RST_FIRST = 1 << 8, /* REMOVE sends a reset */
-	MG_CONN_WINDOW = 1 << 9,    /* holds a window and rings */
-	MG_CONN_PROBED = 1 << 10,   /* a keepalive report is awaited */
-	MG_CONN_SYN_LOST = 1 << 11, /* our SYN or SYN-ACK was retransmitted */
+	MG_CONN_PENDING = 1 << 7,     /* in the list of connections with commands to retry */
+	MG_CONN_RST_FIRST = 1 << 8,   /* REMOVE sends a reset */
+	MG_CONN_WINDOW = 1 << 9,      /* holds a window and rings */
+	MG_CONN_PROBED = 1 << 10,     /* a keepalive report is awaited */
+	MG_CONN_SYN_LOST = 1 << 11,   /* our SYN or SYN-ACK was retransmitted */
 };
 
 /* Commands that are due; sent in this order. */
@@ -109,13 +110,13 @@ struct mg_conn {
 	struct mg_mac dmac; /* last told to the worker */
 	uint16_t reserved;
 	uint32_t srtt_us; /* of the handshake, later of the samples */
-	uint32_t error; /* what the application will be told: positive errno */
+	uint32_t error;   /* what the application will be told: positive errno */
 	uint32_t soft_error;
 	uint32_t ka_idle_ms, ka_intvl_ms;
 	uint32_t user_timeout_ms;
 	int32_t linger_ms; /* -1: off */
 	uint64_t ka_sent_ns;
-	uint64_t sent_ns;        /* our SYN */
+	uint64_t sent_ns; /* our SYN */
 	uint64_t born_ns;
 	uint64_t rexmt_since_ns; /* first of a row of time-outs */
 	uint64_t deadline_ns[MG_CONN_T_NR];
@@ -130,7 +131,8 @@ static inline bool mg_conn_is_synchronised(const struct mg_conn *c)
 
 struct mg_conn *mg_conn_by_flow(struct mg_slow *s, uint32_t idx, uint32_t gen);
 /* The connection of an application's window; NULL when the reference is stale or nonsense. */
-struct mg_conn *mg_conn_by_window(struct mg_slow *s, const struct mg_slow_app *app, uint32_t window, uint32_t gen);
+struct mg_conn *mg_conn_by_window(struct mg_slow *s, const struct mg_slow_app *app, uint32_t window,
+				  uint32_t gen);
 /* A record with configured defaults, in state CLOSED, without tuple or window. 0 or -ENOBUFS. */
 int mg_conn_new(struct mg_slow *s, struct mg_slow_app *app, struct mg_conn **ret_conn);
 /* Gives back a record whose flow is gone or never was: window, rings, tuple, timers. */
@@ -140,7 +142,8 @@ void mg_conn_hash(struct mg_slow *s, struct mg_conn *c, const struct mg_tuple *t
 /* The window and the rings of the sizes in c. 0 or -ENOSPC; state: enum mg_shm_state. */
 int mg_conn_open_window(struct mg_slow *s, struct mg_conn *c, uint32_t state);
 /* Hands the connection to its worker. snd_wnd: scaled; ack: rcv_nxt is irs + 1. rtt_us 0: unknown. */
-void mg_conn_install(struct mg_slow *s, struct mg_conn *c, const struct mg_seg *seg, uint32_t rtt_us);
+void mg_conn_install(struct mg_slow *s, struct mg_conn *c, const struct mg_seg *seg,
+		     uint32_t rtt_us);
 /* Tells the application (unless it does not know of the connection yet). */
 void mg_conn_publish(struct mg_slow *s, struct mg_conn *c, uint32_t window_state);
 void mg_conn_notify(struct mg_slow *s, struct mg_conn *c, uint32_t kind);
@@ -149,7 +152,8 @@ void mg_conn_command(struct mg_slow *s, struct mg_conn *c, uint32_t cmds);
 /* Retries; false when the ring is still full. */
 bool mg_conn_flush(struct mg_slow *s, struct mg_conn *c);
 void mg_conn_flush_pending(struct mg_slow *s);
-void mg_conn_arm(struct mg_slow *s, struct mg_conn *c, enum mg_conn_timer timer, uint64_t deadline_ns);
+void mg_conn_arm(struct mg_slow *s, struct mg_conn *c, enum mg_conn_timer timer,
+		 uint64_t deadline_ns);
 void mg_conn_timer(struct mg_slow *s, uint32_t idx);
 
 /* Ends the protocol's part. error: positive errno for the application, 0: orderly. rst: the peer is told. */

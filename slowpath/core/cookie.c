@@ -21,14 +21,15 @@ static uint32_t hash24(const struct mg_siphash_key *key, const struct mg_tuple *
 	return (uint32_t)mg_isn_hash(key, MG_ISN_COOKIE, tuple, salt) & HASH_MASK;
 }
 
-static uint32_t cookie_of(const struct mg_siphash_key *key, const struct mg_tuple *tuple, uint32_t irs,
-			  uint64_t minute, uint32_t index)
+static uint32_t cookie_of(const struct mg_siphash_key *key, const struct mg_tuple *tuple,
+			  uint32_t irs, uint64_t minute, uint32_t index)
 {
-	return (uint32_t)(minute & 31) << MINUTE_SHIFT | index << HASH_BITS | hash24(key, tuple, irs, minute, index);
+	return (uint32_t)(minute & 31) << MINUTE_SHIFT | index << HASH_BITS |
+	       hash24(key, tuple, irs, minute, index);
 }
 
-uint32_t mg_cookie_make(const struct mg_siphash_key *key, const struct mg_tuple *tuple, uint32_t irs, uint16_t mss,
-			uint64_t now_ns)
+uint32_t mg_cookie_make(const struct mg_siphash_key *key, const struct mg_tuple *tuple,
+			uint32_t irs, uint16_t mss, uint64_t now_ns)
 {
 	uint32_t index = MG_ARRAY_SIZE(mss_table) - 1;
 
@@ -39,14 +40,15 @@ uint32_t mg_cookie_make(const struct mg_siphash_key *key, const struct mg_tuple 
 
 uint32_t mg_cookie_tsval(uint32_t tsval, const struct mg_cookie *c)
 {
-	uint32_t low = (c->has_ws ? c->ws : MG_COOKIE_NO_WS) | (uint32_t)c->has_sack << 4 | (uint32_t)c->has_ecn << 5;
+	uint32_t low = (c->has_ws ? c->ws : MG_COOKIE_NO_WS) | (uint32_t)c->has_sack << 4 |
+		       (uint32_t)c->has_ecn << 5;
 	uint32_t ts = (tsval & ~((1u << MG_COOKIE_TS_BITS) - 1)) | low;
 
 	return (int32_t)(ts - tsval) > 0 ? ts - (1u << MG_COOKIE_TS_BITS) : ts;
 }
 
-bool mg_cookie_check(const struct mg_siphash_key *key, const struct mg_tuple *tuple, uint32_t irs, uint32_t iss,
-		     uint64_t now_ns, uint16_t *ret_mss)
+bool mg_cookie_check(const struct mg_siphash_key *key, const struct mg_tuple *tuple, uint32_t irs,
+		     uint32_t iss, uint64_t now_ns, uint16_t *ret_mss)
 {
 	uint64_t minute = now_ns / MINUTE_NS;
 	uint32_t index = iss >> HASH_BITS & 7;

@@ -30,13 +30,13 @@ struct mg_cookie {
 };
 
 /* The ISN that stands for this handshake; mss is rounded down to what the cookie can say. */
-uint32_t mg_cookie_make(const struct mg_siphash_key *key, const struct mg_tuple *tuple, uint32_t irs, uint16_t mss,
-			uint64_t now_ns);
+uint32_t mg_cookie_make(const struct mg_siphash_key *key, const struct mg_tuple *tuple,
+			uint32_t irs, uint16_t mss, uint64_t now_ns);
 /* TSval with the options in its low bits: never ahead of `tsval`. */
 uint32_t mg_cookie_tsval(uint32_t tsval, const struct mg_cookie *c);
 /* Does this ISN, seen as the ACK less one, come from us? Fills mss. */
-bool mg_cookie_check(const struct mg_siphash_key *key, const struct mg_tuple *tuple, uint32_t irs, uint32_t iss,
-		     uint64_t now_ns, uint16_t *ret_mss);
+bool mg_cookie_check(const struct mg_siphash_key *key, const struct mg_tuple *tuple, uint32_t irs,
+		     uint32_t iss, uint64_t now_ns, uint16_t *ret_mss);
 /* The options out of a TSecr that mg_cookie_tsval() made. */
 void mg_cookie_options(uint32_t tsecr, struct mg_cookie *ret_cookie);
 #endif

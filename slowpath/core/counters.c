@@ -18,7 +18,15 @@ static const struct counter counters[] = {
 };
 
 /* Gauges come after the counters. */
-enum { GAUGE_CONNECTIONS, GAUGE_LISTENERS, GAUGE_EMBRYOS, GAUGE_TIME_WAITS, GAUGE_ORPHANS, GAUGE_NEIGHBOURS, GAUGES };
+enum {
+	GAUGE_CONNECTIONS,
+	GAUGE_LISTENERS,
+	GAUGE_EMBRYOS,
+	GAUGE_TIME_WAITS,
+	GAUGE_ORPHANS,
+	GAUGE_NEIGHBOURS,
+	GAUGES
+};
 
 static const char *const gauges[GAUGES][2] = {
 	[GAUGE_CONNECTIONS] = { "slow_connections", "connections now" },
@@ -43,8 +51,8 @@ static uint64_t gauge(const struct mg_slow *s, uint32_t i)
 	return values[i];
 }
 
-bool mg_slow_counter(const struct mg_slow *s, uint32_t i, const char **ret_name, const char **ret_help,
-		     uint64_t *ret_value)
+bool mg_slow_counter(const struct mg_slow *s, uint32_t i, const char **ret_name,
+		     const char **ret_help, uint64_t *ret_value)
 {
 	if (i < MG_ARRAY_SIZE(counters)) {
 		*ret_name = counters[i].name;
@@ -79,7 +87,8 @@ static void check_conn(const struct mg_slow *s, const struct mg_conn *c)
 	if (c->flow == MG_CONN_FLOW_LIVE || c->flow == MG_CONN_FLOW_INSTALLING)
 		MG_ASSERT(mg_conn_is_synchronised(c) && c->state != MG_TCP_TIME_WAIT);
 	if (is_active)
-		MG_ASSERT(mg_tuples_find(&s->tuples, &c->node.tuple) == mg_tuples_ref(MG_TUPLES_CONN, c->idx));
+		MG_ASSERT(mg_tuples_find(&s->tuples, &c->node.tuple) ==
+			  mg_tuples_ref(MG_TUPLES_CONN, c->idx));
 }
 
 static void check_conns(const struct mg_slow *s)
@@ -114,7 +123,8 @@ static void check_listeners(const struct mg_slow *s)
 			continue;
 		MG_ASSERT(l->state == MG_TCP_LISTEN);
 		for (uint32_t c = l->queue_head; c != MG_CONN_NONE; c = s->conns[c].queue_next) {
-			MG_ASSERT(s->conns[c].listener == l->id && (s->conns[c].flags & MG_CONN_QUEUED) != 0);
+			MG_ASSERT(s->conns[c].listener == l->id &&
+				  (s->conns[c].flags & MG_CONN_QUEUED) != 0);
 			nr++;
 		}
 		MG_ASSERT(nr == l->nr_queued);
@@ -144,5 +154,6 @@ void mg_slow_check(const struct mg_slow *s)
 	check_conns(s);
 	check_listeners(s);
 	check_apps(s);
-	MG_ASSERT(s->tuples.nr_used == s->nr_active + s->embryo_pool.nr_used + s->timewaits.pool.nr_used);
+	MG_ASSERT(s->tuples.nr_used ==
+		  s->nr_active + s->embryo_pool.nr_used + s->timewaits.pool.nr_used);
 }

@@ -32,7 +32,8 @@ static uint64_t rto_ns(const struct mg_slow *s, uint32_t retries)
 
 static void send_synack(struct mg_slow *s, struct mg_embryo *e)
 {
-	mg_handshake_send_synack(s, &e->node.tuple, &e->hs, e->rcvbuf_bytes, mg_tsval(s, e->hs.ts_offset));
+	mg_handshake_send_synack(s, &e->node.tuple, &e->hs, e->rcvbuf_bytes,
+				 mg_tsval(s, e->hs.ts_offset));
 }
 
 /* No room: the peer keeps the state. */
@@ -64,12 +65,14 @@ static bool take_embryo(struct mg_slow *s, const struct mg_listener *l, uint32_t
 {
 	uint32_t gen;
 
-	if (s->conf.syn_cookies && l->nr_embryos >= mg_max_u32(l->backlog, EMBRYOS_PER_LISTENER_MIN))
+	if (s->conf.syn_cookies &&
+	    l->nr_embryos >= mg_max_u32(l->backlog, EMBRYOS_PER_LISTENER_MIN))
 		return false;
 	return mg_pool_alloc(&s->embryo_pool, ret_idx, &gen) == 0;
 }
 
-void mg_embryo_syn(struct mg_slow *s, struct mg_listener *l, const struct mg_in *in, uint32_t floor_iss)
+void mg_embryo_syn(struct mg_slow *s, struct mg_listener *l, const struct mg_in *in,
+		   uint32_t floor_iss)
 {
 	const struct mg_seg *seg = in->seg;
 	struct mg_embryo *e;
@@ -142,13 +145,14 @@ void mg_embryo_timer(struct mg_slow *s, uint32_t idx)
 	}
 	e->retries++;
 	s->stats.synack_retrans++;
-	mg_wheel_arm(&s->wheel, s->timer.embryos + idx, mg_time_after(s->now_ns, rto_ns(s, e->retries)));
+	mg_wheel_arm(&s->wheel, s->timer.embryos + idx,
+		     mg_time_after(s->now_ns, rto_ns(s, e->retries)));
 	send_synack(s, e);
 }
 
 /* A connection record with everything that can run out. NULL: no room now. */
-static struct mg_conn *make_conn(struct mg_slow *s, struct mg_listener *l, const struct mg_handshake *hs,
-				 const struct mg_seg *seg)
+static struct mg_conn *make_conn(struct mg_slow *s, struct mg_listener *l,
+				 const struct mg_handshake *hs, const struct mg_seg *seg)
 {
 	struct mg_slow_app *a = &s->apps[l->app];
 	struct mg_conn *c;
@@ -194,7 +198,8 @@ struct establish {
 };
 
 /* SYN-RECEIVED to ESTABLISHED; false when there is no room: the ACK is ignored, the SYN-ACK comes again. */
-static bool establish(struct mg_slow *s, struct mg_listener *l, const struct establish *how, const struct mg_in *in)
+static bool establish(struct mg_slow *s, struct mg_listener *l, const struct establish *how,
+		      const struct mg_in *in)
 {
 	struct mg_conn *c = make_conn(s, l, &how->hs, in->seg);
 
@@ -232,7 +237,8 @@ static void final_ack(struct mg_slow *s, uint32_t idx, const struct mg_in *in)
 		return;
 	}
 	if (e->retries == 0)
-		how.rtt_us = (uint32_t)mg_clamp_u64(mg_ns_to_us(s->now_ns - e->sent_ns), 1, UINT32_MAX / 8);
+		how.rtt_us = (uint32_t)mg_clamp_u64(mg_ns_to_us(s->now_ns - e->sent_ns), 1,
+						    UINT32_MAX / 8);
 	/* the tuple has one holder: the embryo goes first, and comes back if there is no room */
 	mg_tuples_remove(&s->tuples, mg_tuples_ref(MG_TUPLES_EMBRYO, idx));
 	if (!establish(s, l, &how, in)) {
@@ -263,7 +269,8 @@ static void challenge(struct mg_slow *s, const struct mg_embryo *e)
 }
 
 /* RFC 7323 5.2 R1 and 3.2: false, the segment is to be dropped. */
-static bool timestamp_is_good(struct mg_slow *s, const struct mg_embryo *e, const struct mg_seg *seg)
+static bool timestamp_is_good(struct mg_slow *s, const struct mg_embryo *e,
+			      const struct mg_seg *seg)
 {
 	if ((e->hs.opts & MG_SEG_OPT_TS) == 0 || (seg->flags & MG_TCP_RST) != 0)
 		return true;
@@ -286,7 +293,8 @@ void mg_embryo_input(struct mg_slow *s, uint32_t idx, const struct mg_in *in)
 	const struct mg_seg *seg = in->seg;
 	uint32_t rcv_nxt = e->hs.irs + 1;
 
-	if ((seg->flags & (MG_TCP_SYN | MG_TCP_ACK | MG_TCP_RST)) == MG_TCP_SYN && seg->seq == e->hs.irs) {
+	if ((seg->flags & (MG_TCP_SYN | MG_TCP_ACK | MG_TCP_RST)) == MG_TCP_SYN &&
+	    seg->seq == e->hs.irs) {
 		repeat_synack(s, e);
 		return;
 	}
@@ -359,6 +367,7 @@ bool mg_embryo_cookie_ack(struct mg_slow *s, struct mg_listener *l, const struct
 		l->dropped++;
 		return true;
 	}
-	(void)establish(s, l, &how, in); /* no room: the peer's data or keepalive brings the cookie again */
+	(void)establish(s, l, &how,
+			in); /* no room: the peer's data or keepalive brings the cookie again */
 	return true;
 }

@@ -33,7 +33,8 @@ struct mg_embryo {
 static_assert(sizeof(struct mg_embryo) <= 96, "embryos are small");
 
 /* A SYN for a listener. floor_iss: 0, or the ISN must come after this (reuse of TIME-WAIT). */
-void mg_embryo_syn(struct mg_slow *s, struct mg_listener *l, const struct mg_in *in, uint32_t floor_iss);
+void mg_embryo_syn(struct mg_slow *s, struct mg_listener *l, const struct mg_in *in,
+		   uint32_t floor_iss);
 void mg_embryo_input(struct mg_slow *s, uint32_t idx, const struct mg_in *in);
 /* An ACK for a listener that nobody knows: may be a cookie. False: it is not. */
 bool mg_embryo_cookie_ack(struct mg_slow *s, struct mg_listener *l, const struct mg_in *in);

@@ -51,7 +51,8 @@ uint32_t mg_tsval(const struct mg_slow *s, uint32_t ts_offset)
 
 static uint32_t headers_of(const struct mg_tuple *tuple)
 {
-	return mg_addr_is_v4(&tuple->raddr) ? MG_IPV4_HLEN + MG_TCP_HLEN : MG_IPV6_HLEN + MG_TCP_HLEN;
+	return mg_addr_is_v4(&tuple->raddr) ? MG_IPV4_HLEN + MG_TCP_HLEN
+					    : MG_IPV6_HLEN + MG_TCP_HLEN;
 }
 
 static uint16_t mss_of_mtu(const struct mg_slow *s, const struct mg_tuple *tuple, uint32_t mtu)
@@ -74,8 +75,8 @@ uint16_t mg_handshake_mss(const struct mg_slow *s, const struct mg_tuple *tuple)
 	return mss_of_mtu(s, tuple, mtu);
 }
 
-uint16_t mg_handshake_snd_mss(const struct mg_slow *s, const struct mg_tuple *tuple, const struct mg_handshake *hs,
-			      uint32_t mss_max)
+uint16_t mg_handshake_snd_mss(const struct mg_slow *s, const struct mg_tuple *tuple,
+			      const struct mg_handshake *hs, uint32_t mss_max)
 {
 	uint32_t mss = mg_min_u32(hs->mss, mss_of_mtu(s, tuple, mg_pmtu_of(s, &tuple->raddr)));
 
@@ -134,8 +135,8 @@ uint16_t mg_handshake_syn_wnd(uint32_t rcvbuf_bytes)
 	return (uint16_t)mg_min_u32(rcvbuf_bytes, UINT16_MAX);
 }
 
-void mg_handshake_send_synack(struct mg_slow *s, const struct mg_tuple *tuple, const struct mg_handshake *hs,
-			      uint32_t rcvbuf_bytes, uint32_t tsval)
+void mg_handshake_send_synack(struct mg_slow *s, const struct mg_tuple *tuple,
+			      const struct mg_handshake *hs, uint32_t rcvbuf_bytes, uint32_t tsval)
 {
 	struct mg_out_seg o = {
 		.tuple = tuple,
@@ -154,8 +155,8 @@ void mg_handshake_send_synack(struct mg_slow *s, const struct mg_tuple *tuple, c
 	mg_tcp_out(s, &o);
 }
 
-void mg_handshake_send_ack(struct mg_slow *s, const struct mg_tuple *tuple, const struct mg_handshake *hs,
-			   uint32_t seq, uint32_t ack, uint16_t wnd)
+void mg_handshake_send_ack(struct mg_slow *s, const struct mg_tuple *tuple,
+			   const struct mg_handshake *hs, uint32_t seq, uint32_t ack, uint16_t wnd)
 {
 	struct mg_out_seg o = {
 		.tuple = tuple,

@@ -14,9 +14,10 @@
 
 struct mg_slow;
 
-#define MG_MSS_DEFAULT_V4 536  /* RFC 9293 MUST-15 */
+#define MG_MSS_DEFAULT_V4 536 /* RFC 9293 MUST-15 */
 #define MG_MSS_DEFAULT_V6 1220
-#define MG_MSS_MIN 88          /* smaller offers would let a peer make us send mostly headers (CVE-2019-11479) */
+#define MG_MSS_MIN \
+	88 /* smaller offers would let a peer make us send mostly headers (CVE-2019-11479) */
 
 struct mg_handshake {
 	uint32_t iss;
@@ -55,8 +56,8 @@ uint32_t mg_tsval(const struct mg_slow *s, uint32_t ts_offset);
 /* The MSS that we announce on a path that leaves by `port`. */
 uint16_t mg_handshake_mss(const struct mg_slow *s, const struct mg_tuple *tuple);
 /* The largest payload we may send: min(peer's, path's) less options (RFC 9293 MUST-16). */
-uint16_t mg_handshake_snd_mss(const struct mg_slow *s, const struct mg_tuple *tuple, const struct mg_handshake *hs,
-			      uint32_t mss_max);
+uint16_t mg_handshake_snd_mss(const struct mg_slow *s, const struct mg_tuple *tuple,
+			      const struct mg_handshake *hs, uint32_t mss_max);
 /* Smallest shift with which the largest receive buffer fits into the window field. */
 uint8_t mg_handshake_rcv_ws(const struct mg_slow *s);
 /* What `opts` we offer in a SYN. */
@@ -66,11 +67,11 @@ void mg_handshake_read(const struct mg_slow *s, const struct mg_seg *seg, struct
 /* The window field of a SYN: never scaled. */
 uint16_t mg_handshake_syn_wnd(uint32_t rcvbuf_bytes);
 /* SYN-ACK of a handshake. tsval as given: cookies carry options in it. */
-void mg_handshake_send_synack(struct mg_slow *s, const struct mg_tuple *tuple, const struct mg_handshake *hs,
-			      uint32_t rcvbuf_bytes, uint32_t tsval);
+void mg_handshake_send_synack(struct mg_slow *s, const struct mg_tuple *tuple,
+			      const struct mg_handshake *hs, uint32_t rcvbuf_bytes, uint32_t tsval);
 /* <SEQ=seq><ACK=ack><CTL=ACK>, with timestamps if agreed. */
-void mg_handshake_send_ack(struct mg_slow *s, const struct mg_tuple *tuple, const struct mg_handshake *hs,
-			   uint32_t seq, uint32_t ack, uint16_t wnd);
+void mg_handshake_send_ack(struct mg_slow *s, const struct mg_tuple *tuple,
+			   const struct mg_handshake *hs, uint32_t seq, uint32_t ack, uint16_t wnd);
 /* Ring sizes: power of two between one page and the configured maximum. */
 uint32_t mg_rcvbuf_of(const struct mg_slow *s, uint32_t asked_bytes);
 uint32_t mg_sndbuf_of(const struct mg_slow *s, uint32_t asked_bytes);

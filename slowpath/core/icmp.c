@@ -22,7 +22,8 @@ static void echo(struct mg_slow *s, const struct mg_frame_view *fv)
 	uint32_t l2_len = 0;
 	struct mg_hop hop;
 
-	if (!mg_source_is_valid(s, &fv->ip.src) || mg_routes_find(&s->routes, &fv->ip.src, &hop) < 0) {
+	if (!mg_source_is_valid(s, &fv->ip.src) ||
+	    mg_routes_find(&s->routes, &fv->ip.src, &hop) < 0) {
 		s->stats.icmp_ignored++;
 		return;
 	}
@@ -35,7 +36,8 @@ static void echo(struct mg_slow *s, const struct mg_frame_view *fv)
 	if (l2_len != 0) {
 		struct mg_mac later = { { 0 } };
 
-		(void)mg_wire_eth_emit(out->data, &later, &s->routes.ports[hop.port].mac, MG_ETHERTYPE_IPV4);
+		(void)mg_wire_eth_emit(out->data, &later, &s->routes.ports[hop.port].mac,
+				       MG_ETHERTYPE_IPV4);
 	}
 	s->stats.icmp_echo++;
 	(void)mg_wire_icmp_echo_reply(out->data + l2_len, &fv->ip, s->conf.ttl);

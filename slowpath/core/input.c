@@ -7,7 +7,8 @@
 #include "proto/wire/eth.h"
 #include "slowpath/core/engine.h"
 
-#define REINJECT_PER_S 100000 /* per connection: a segment that finds no flow again and again must not spin */
+#define REINJECT_PER_S \
+	100000 /* per connection: a segment that finds no flow again and again must not spin */
 
 bool mg_input_is_acceptable(const struct mg_seg *seg, uint32_t rcv_nxt, uint32_t rcv_wnd)
 {
@@ -80,7 +81,8 @@ void mg_input_reinject(struct mg_slow *s, struct mg_conn *c, const struct mg_in 
 void mg_input_listen(struct mg_slow *s, const struct mg_in *in, uint32_t floor_iss)
 {
 	const struct mg_seg *seg = in->seg;
-	struct mg_listener *l = mg_listener_find(s, &seg->tuple, mg_tuple_hash(&seg->tuple, s->tuples.seed));
+	struct mg_listener *l = mg_listener_find(s, &seg->tuple,
+						 mg_tuple_hash(&seg->tuple, s->tuples.seed));
 
 	if (seg->flags & MG_TCP_RST)
 		return;
@@ -170,7 +172,9 @@ void mg_input_packet(struct mg_slow *s, uint32_t worker, const struct mg_msg_pac
 	}
 	switch (fv.kind) {
 	case MG_FRAME_TCP: {
-		struct mg_in in = { .seg = &fv.seg, .pkt = pkt, .worker = worker, .port = pkt->msg.port };
+		struct mg_in in = {
+			.seg = &fv.seg, .pkt = pkt, .worker = worker, .port = pkt->msg.port
+		};
 
 		tcp_input(s, &in);
 		break;

@@ -4,8 +4,8 @@
 
 #define ISN_TICK_NS 4000
 
-uint64_t mg_isn_hash(const struct mg_siphash_key *key, enum mg_isn_use use, const struct mg_tuple *tuple,
-		     uint64_t salt)
+uint64_t mg_isn_hash(const struct mg_siphash_key *key, enum mg_isn_use use,
+		     const struct mg_tuple *tuple, uint64_t salt)
 {
 	struct {
 		uint64_t salt;
@@ -20,7 +20,8 @@ uint64_t mg_isn_hash(const struct mg_siphash_key *key, enum mg_isn_use use, cons
 	return mg_siphash24(key, &in, sizeof(in));
 }
 
-uint32_t mg_isn_make(const struct mg_siphash_key *key, const struct mg_tuple *tuple, uint64_t now_ns)
+uint32_t mg_isn_make(const struct mg_siphash_key *key, const struct mg_tuple *tuple,
+		     uint64_t now_ns)
 {
 	return (uint32_t)(now_ns / ISN_TICK_NS) + (uint32_t)mg_isn_hash(key, MG_ISN_SEQ, tuple, 0);
 }

@@ -22,9 +22,10 @@ enum mg_isn_use {
 	MG_ISN_PORT_INDEX = 5,
 };
 
-uint64_t mg_isn_hash(const struct mg_siphash_key *key, enum mg_isn_use use, const struct mg_tuple *tuple,
-		     uint64_t salt);
-uint32_t mg_isn_make(const struct mg_siphash_key *key, const struct mg_tuple *tuple, uint64_t now_ns);
+uint64_t mg_isn_hash(const struct mg_siphash_key *key, enum mg_isn_use use,
+		     const struct mg_tuple *tuple, uint64_t salt);
+uint32_t mg_isn_make(const struct mg_siphash_key *key, const struct mg_tuple *tuple,
+		     uint64_t now_ns);
 /* Our TSval is milliseconds plus this (RFC 7323 5.4: not the same for all). */
 uint32_t mg_isn_ts_offset(const struct mg_siphash_key *key, const struct mg_tuple *tuple);
 #endif

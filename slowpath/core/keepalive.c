@@ -21,7 +21,8 @@ void mg_keepalive_start(struct mg_slow *s, struct mg_conn *c)
 	bool is_on = (c->flags & MG_CONN_KEEPALIVE) != 0 && mg_conn_is_synchronised(c);
 
 	c->ka_probes = 0;
-	come_back(s, c, is_on ? mg_time_after(s->now_ns, mg_ms_to_ns(c->ka_idle_ms)) : MG_TIME_NEVER);
+	come_back(s, c,
+		  is_on ? mg_time_after(s->now_ns, mg_ms_to_ns(c->ka_idle_ms)) : MG_TIME_NEVER);
 }
 
 void mg_keepalive_timer(struct mg_slow *s, struct mg_conn *c)

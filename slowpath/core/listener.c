@@ -40,7 +40,8 @@ static int match(const struct mg_listener *l, const struct mg_addr *addr)
 }
 
 /* The n-th listener with at least this quality; counts them in *ret_nr. */
-static struct mg_listener *nth(struct mg_slow *s, const struct mg_tuple *t, int quality, uint32_t n, uint32_t *ret_nr)
+static struct mg_listener *nth(struct mg_slow *s, const struct mg_tuple *t, int quality, uint32_t n,
+			       uint32_t *ret_nr)
 {
 	struct mg_listener *found = NULL;
 	uint32_t nr = 0;
@@ -90,7 +91,8 @@ static bool in_conflict(const struct mg_listener *l, const struct mg_ctl_listen 
 	return (l->flags & listen->flags & MG_CTL_LISTEN_REUSEPORT) == 0;
 }
 
-static int check_listen(struct mg_slow *s, const struct mg_slow_app *app, struct mg_ctl_listen *listen)
+static int check_listen(struct mg_slow *s, const struct mg_slow_app *app,
+			struct mg_ctl_listen *listen)
 {
 	if (listen->context >= app->app->nr_contexts)
 		return -EINVAL;
@@ -98,7 +100,8 @@ static int check_listen(struct mg_slow *s, const struct mg_slow_app *app, struct
 		return -EADDRNOTAVAIL;
 	if (listen->port == 0)
 		return mg_ports_pick_listen(s, &listen->port);
-	for (uint32_t i = *head_of(s, listen->port); i != MG_LISTENER_NONE; i = s->listeners[i].next)
+	for (uint32_t i = *head_of(s, listen->port); i != MG_LISTENER_NONE;
+	     i = s->listeners[i].next)
 		if (in_conflict(&s->listeners[i], listen))
 			return -EADDRINUSE;
 	return 0;
@@ -180,13 +183,15 @@ bool mg_listener_is_full(const struct mg_listener *l)
 	return l->nr_queued >= l->backlog;
 }
 
-int mg_listener_accept(struct mg_slow *s, const struct mg_slow_app *app, const struct mg_ctl_accept *accept)
+int mg_listener_accept(struct mg_slow *s, const struct mg_slow_app *app,
+		       const struct mg_ctl_accept *accept)
 {
 	struct mg_listener *l = mg_listener_by_id(s, accept->listener);
 
 	if (l == NULL || l->app != app->slot)
 		return -ENOENT;
-	l->credits = l->credits + accept->credits < l->credits ? UINT32_MAX : l->credits + accept->credits;
+	l->credits = l->credits + accept->credits < l->credits ? UINT32_MAX
+							       : l->credits + accept->credits;
 	let_out(s, l);
 	return 0;
 }

@@ -47,11 +47,13 @@ struct mg_listener {
 /* NULL when the id is stale or nonsense. */
 struct mg_listener *mg_listener_by_id(struct mg_slow *s, uint32_t id);
 /* Whose is a SYN (or a cookie's ACK) of this tuple? NULL: nobody's. */
-struct mg_listener *mg_listener_find(struct mg_slow *s, const struct mg_tuple *tuple, uint32_t hash);
+struct mg_listener *mg_listener_find(struct mg_slow *s, const struct mg_tuple *tuple,
+				     uint32_t hash);
 bool mg_listener_has_port(const struct mg_slow *s, uint16_t port);
 /* Fills in id and port. 0, -EADDRINUSE, -EADDRNOTAVAIL, -ENOSPC, -EINVAL. */
 int mg_listener_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_listen *listen);
-int mg_listener_accept(struct mg_slow *s, const struct mg_slow_app *app, const struct mg_ctl_accept *accept);
+int mg_listener_accept(struct mg_slow *s, const struct mg_slow_app *app,
+		       const struct mg_ctl_accept *accept);
 int mg_listener_close(struct mg_slow *s, const struct mg_slow_app *app, uint32_t id);
 /* Without asking whose; error: what the application is told by an event, 0: nothing. */
 void mg_listener_end(struct mg_slow *s, struct mg_listener *l, int error);

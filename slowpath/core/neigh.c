@@ -8,9 +8,9 @@
 #include "proto/wire/eth.h"
 #include "slowpath/core/engine.h"
 
-#define TRIES_MAX 3                      /* RFC 4861: MAX_UNICAST_SOLICIT, MAX_MULTICAST_SOLICIT */
-#define LOCK_NS MG_NS_PER_S              /* an address changes at most this often */
-#define DEFEND_NS (10 * MG_NS_PER_S)     /* RFC 5227 DEFEND_INTERVAL */
+#define TRIES_MAX 3                       /* RFC 4861: MAX_UNICAST_SOLICIT, MAX_MULTICAST_SOLICIT */
+#define LOCK_NS MG_NS_PER_S               /* an address changes at most this often */
+#define DEFEND_NS (10 * MG_NS_PER_S)      /* RFC 5227 DEFEND_INTERVAL */
 #define FAILED_RETRY_NS (5 * MG_NS_PER_S) /* a dead neighbour that flows still use */
 
 static struct mg_neigh *entry(const struct mg_slow *s, uint32_t idx)
@@ -81,7 +81,8 @@ static bool evict(struct mg_slow *s)
 	for (uint32_t i = 0; i < s->neighs.pool.nr_touched; i++) {
 		const struct mg_neigh *n = &s->neighs.entries[i];
 
-		if (!mg_pool_is_live(&s->neighs.pool, i) || n->nr_users > 0 || n->state == MG_NEIGH_STATIC)
+		if (!mg_pool_is_live(&s->neighs.pool, i) || n->nr_users > 0 ||
+		    n->state == MG_NEIGH_STATIC)
 			continue;
 		if (victim == MG_NEIGH_NONE || n->used_ns < s->neighs.entries[victim].used_ns)
 			victim = i;
@@ -141,7 +142,9 @@ static void send_arp(struct mg_slow *s, uint16_t port, const struct mg_arp_view 
 static void ask(struct mg_slow *s, struct mg_neigh *n)
 {
 	struct mg_hop hop = { .addr = n->addr, .port = n->port };
-	struct mg_arp_view arp = { .op = MG_ARP_REQUEST, .sha = s->routes.ports[n->port].mac, .tpa = n->addr };
+	struct mg_arp_view arp = { .op = MG_ARP_REQUEST,
+				   .sha = s->routes.ports[n->port].mac,
+				   .tpa = n->addr };
 
 	if (!mg_addr_is_v4(&n->addr) || mg_routes_source(&s->routes, &n->addr, &hop, &arp.spa) < 0)
 		return;
@@ -176,7 +179,8 @@ uint32_t mg_neigh_get(struct mg_slow *s, const struct mg_hop *hop)
 		return MG_NEIGH_NONE;
 	n = entry(s, idx);
 	n->used_ns = s->now_ns;
-	if (n->state == MG_NEIGH_FAILED && s->now_ns >= n->changed_ns + mg_ms_to_ns(s->conf.arp_retry_ms))
+	if (n->state == MG_NEIGH_FAILED &&
+	    s->now_ns >= n->changed_ns + mg_ms_to_ns(s->conf.arp_retry_ms))
 		begin(s, idx, MG_NEIGH_INCOMPLETE);
 	else if (n->state == MG_NEIGH_FAILED && n->changed_ns == 0)
 		begin(s, idx, MG_NEIGH_INCOMPLETE);
@@ -386,8 +390,9 @@ void mg_neigh_arp_input(struct mg_slow *s, const struct mg_arp_view *arp, uint16
 	}
 	idx = find(s, &arp->spa, port);
 	/* RFC 826: merge; a new entry only from who wants to talk to us, and only for our own subnet */
-	if (idx == MG_NEIGH_NONE && for_us && arp->op == MG_ARP_REQUEST && !mg_addr_is_any(&arp->spa) &&
-	    mg_routes_is_on_link(&s->routes, &arp->spa, port) && mg_source_is_valid(s, &arp->spa))
+	if (idx == MG_NEIGH_NONE && for_us && arp->op == MG_ARP_REQUEST &&
+	    !mg_addr_is_any(&arp->spa) && mg_routes_is_on_link(&s->routes, &arp->spa, port) &&
+	    mg_source_is_valid(s, &arp->spa))
 		idx = create(s, &arp->spa, port);
 	if (idx != MG_NEIGH_NONE)
 		learn(s, idx, &arp->sha);
@@ -458,7 +463,8 @@ void mg_neigh_timer(struct mg_slow *s, uint32_t idx)
 	case MG_NEIGH_INCOMPLETE:
 	case MG_NEIGH_PROBE:
 		if (n->tries >= TRIES_MAX && n->state == MG_NEIGH_PROBE) {
-			begin(s, idx, MG_NEIGH_INCOMPLETE); /* perhaps it has a new address; the old one serves on */
+			begin(s, idx,
+			      MG_NEIGH_INCOMPLETE); /* perhaps it has a new address; the old one serves on */
 		} else if (n->tries >= TRIES_MAX) {
 			fail(s, idx);
 		} else {

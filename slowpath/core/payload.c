@@ -56,7 +56,8 @@ static uint32_t seed_order(const struct mg_payload *p, uint32_t unit)
 	return order;
 }
 
-void mg_payload_init(struct mg_payload *p, void *mem, uint64_t section_bytes_max, uint64_t section_bytes)
+void mg_payload_init(struct mg_payload *p, void *mem, uint64_t section_bytes_max,
+		     uint64_t section_bytes)
 {
 	uint32_t max = units_of(section_bytes_max);
 

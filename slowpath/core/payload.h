@@ -22,7 +22,7 @@
 struct mg_payload {
 	uint32_t *next; /* [unit] of free block heads */
 	uint32_t *prev;
-	uint8_t *head;  /* [unit] 0: not a block's first unit; else order + 1, | FREE */
+	uint8_t *head; /* [unit] 0: not a block's first unit; else order + 1, | FREE */
 	uint32_t nr_units;
 	uint32_t nr_free_units;
 	uint32_t free[MG_PAYLOAD_ORDERS]; /* first free block */
@@ -30,7 +30,8 @@ struct mg_payload {
 
 size_t mg_payload_bytes(uint64_t section_bytes_max);
 /* mem is aligned to 8; section_bytes may be less than what mem was sized for (section_bytes_max). */
-void mg_payload_init(struct mg_payload *p, void *mem, uint64_t section_bytes_max, uint64_t section_bytes);
+void mg_payload_init(struct mg_payload *p, void *mem, uint64_t section_bytes_max,
+		     uint64_t section_bytes);
 /* bytes: a power of two of at least one unit. *ret_off counts from the section's start. 0 or -ENOSPC. */
 int mg_payload_alloc(struct mg_payload *p, uint32_t bytes, uint64_t *ret_off);
 /* Exactly what was handed out (asserted). */

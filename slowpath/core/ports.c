@@ -39,10 +39,12 @@ int mg_ports_pick(struct mg_slow *s, struct mg_tuple *tuple)
 		return -EADDRNOTAVAIL;
 	tuple->lport = 0;
 	offset = (uint32_t)mg_isn_hash(&s->key, MG_ISN_PORT_OFFSET, tuple, 0);
-	counter = &s->port_counters[mg_isn_hash(&s->key, MG_ISN_PORT_INDEX, tuple, 0) % MG_PORTS_COUNTERS];
+	counter = &s->port_counters[mg_isn_hash(&s->key, MG_ISN_PORT_INDEX, tuple, 0) %
+				    MG_PORTS_COUNTERS];
 	for (int reuse = 0; reuse < 2; reuse++) {
 		for (uint32_t i = 0; i < range; i++) {
-			tuple->lport = (uint16_t)(s->conf.ephemeral_first + (offset + (*counter)++) % range);
+			tuple->lport = (uint16_t)(s->conf.ephemeral_first +
+						  (offset + (*counter)++) % range);
 			if (take(s, tuple, reuse != 0))
 				return 0;
 		}

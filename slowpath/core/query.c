@@ -7,9 +7,11 @@
 #include "proto/base/assert.h"
 #include "slowpath/core/engine.h"
 
-#define PATIENCE_NS (200 * MG_NS_PER_MS) /* a worker that does not answer is busy: reply without it */
+#define PATIENCE_NS \
+	(200 * MG_NS_PER_MS) /* a worker that does not answer is busy: reply without it */
 
-static void fill_from_conn(struct mg_slow *s, const struct mg_conn *c, struct mg_ctl_conn_info *info)
+static void fill_from_conn(struct mg_slow *s, const struct mg_conn *c,
+			   struct mg_ctl_conn_info *info)
 {
 	memset(info, 0, sizeof(*info));
 	info->tuple = c->node.tuple;
@@ -31,7 +33,8 @@ static void fill_from_conn(struct mg_slow *s, const struct mg_conn *c, struct mg
 		memcpy(info->cc, c->cc.ops->name, sizeof(info->cc));
 }
 
-static void fill_from_node(const struct mg_tuple_node *node, uint32_t state, struct mg_ctl_conn_info *info)
+static void fill_from_node(const struct mg_tuple_node *node, uint32_t state,
+			   struct mg_ctl_conn_info *info)
 {
 	memset(info, 0, sizeof(*info));
 	info->tuple = node->tuple;
@@ -61,12 +64,15 @@ static void expect_report(struct mg_slow *s, struct mg_conn *c, struct mg_ctl_co
 
 	if (c->flow != MG_CONN_FLOW_LIVE || q->nr_reports >= MG_QUERY_REPORTS_MAX)
 		return;
-	q->reports[q->nr_reports++] = (struct mg_query_report){ .conn = c->idx, .gen = c->gen, .info = info };
+	q->reports[q->nr_reports++] = (struct mg_query_report){ .conn = c->idx,
+								.gen = c->gen,
+								.info = info };
 	q->nr_missing++;
 }
 
 /* The n-th of connections, embryos and TIME-WAIT entries, in that order. False: this slot is empty. */
-static bool fill_slot(struct mg_slow *s, uint32_t slot, struct mg_ctl_conn_info *info, struct mg_conn **ret_conn)
+static bool fill_slot(struct mg_slow *s, uint32_t slot, struct mg_ctl_conn_info *info,
+		      struct mg_conn **ret_conn)
 {
 	uint32_t i = slot;
 
@@ -94,7 +100,8 @@ static bool fill_slot(struct mg_slow *s, uint32_t slot, struct mg_ctl_conn_info 
 
 static void collect_connections(struct mg_slow *s, struct mg_ctl_msg *msg)
 {
-	uint32_t nr_slots = s->conn_pool.nr_touched + s->embryo_pool.nr_touched + s->timewaits.pool.nr_touched;
+	uint32_t nr_slots = s->conn_pool.nr_touched + s->embryo_pool.nr_touched +
+			    s->timewaits.pool.nr_touched;
 	uint32_t max = mg_ctl_items_max(MG_CTL_CONNECTIONS | MG_CTL_REPLY);
 	uint32_t skip = msg->hdr.start;
 	uint32_t count = 0;
@@ -130,7 +137,8 @@ static void collect_options(struct mg_slow *s, const struct mg_slow_req *req)
 
 	for (uint32_t i = 0; i < msg->hdr.count; i++) {
 		struct mg_ctl_opt *opt = &msg->opt[i];
-		struct mg_conn *c = a != NULL ? mg_conn_by_window(s, a, opt->window, opt->gen) : NULL;
+		struct mg_conn *c = a != NULL ? mg_conn_by_window(s, a, opt->window, opt->gen)
+					      : NULL;
 
 		if (c == NULL) {
 			opt->status = -ENOTCONN;

@@ -51,8 +51,10 @@ static uint32_t neigh_heads(const struct mg_slow_limits *l)
 /* The addresses of all tables; the same walk counts and places. */
 struct places {
 	struct mg_slow *slow;
-	void *wheel, *tuples, *conn_pool, *conns, *embryo_pool, *embryos, *listener_pool, *listeners;
-	void *listener_heads, *tw_pool, *tws, *neigh_pool, *neighs, *neigh_heads, *slot_pool, *slots, *apps;
+	void *wheel, *tuples, *conn_pool, *conns, *embryo_pool, *embryos, *listener_pool,
+		*listeners;
+	void *listener_heads, *tw_pool, *tws, *neigh_pool, *neighs, *neigh_heads, *slot_pool,
+		*slots, *apps;
 	uint8_t *app_mem;
 	size_t app_stride, app_pool_bytes, app_conn_bytes;
 };
@@ -96,17 +98,19 @@ size_t mg_slow_bytes(const struct mg_slow_limits *limits)
 
 static bool limits_are_valid(const struct mg_slow_limits *l)
 {
-	return l->nr_workers >= 1 && l->nr_workers <= MG_SHM_WORKERS_MAX && mg_is_pow2(l->conns_max) &&
-	       l->listeners_max >= 1 && l->listeners_max <= MG_LISTENERS_MAX && l->embryos_max >= 1 &&
-	       l->time_waits_max >= 1 && l->neighbours_max >= 1 && l->arp_queue_max >= 1 && l->apps_max >= 1 &&
-	       nr_tuples(l) <= MG_TUPLES_INDEX_MAX;
+	return l->nr_workers >= 1 && l->nr_workers <= MG_SHM_WORKERS_MAX &&
+	       mg_is_pow2(l->conns_max) && l->listeners_max >= 1 &&
+	       l->listeners_max <= MG_LISTENERS_MAX && l->embryos_max >= 1 &&
+	       l->time_waits_max >= 1 && l->neighbours_max >= 1 && l->arp_queue_max >= 1 &&
+	       l->apps_max >= 1 && nr_tuples(l) <= MG_TUPLES_INDEX_MAX;
 }
 
 static bool conf_is_valid(const struct mg_slow_conf *c)
 {
-	return c->ttl > 0 && c->rto_initial_ms > 0 && c->rto_min_ms > 0 && c->initial_cwnd_segments > 0 &&
-	       c->rcvbuf_max_bytes > 0 && c->sndbuf_max_bytes > 0 && c->ephemeral_first > 0 &&
-	       c->ephemeral_first <= c->ephemeral_last && mg_cc_find(c->congestion_control) != NULL;
+	return c->ttl > 0 && c->rto_initial_ms > 0 && c->rto_min_ms > 0 &&
+	       c->initial_cwnd_segments > 0 && c->rcvbuf_max_bytes > 0 && c->sndbuf_max_bytes > 0 &&
+	       c->ephemeral_first > 0 && c->ephemeral_first <= c->ephemeral_last &&
+	       mg_cc_find(c->congestion_control) != NULL;
 }
 
 static void init_tables(struct mg_slow *s, const struct places *p)
@@ -316,7 +320,8 @@ static int do_connects(struct mg_slow *s, struct mg_slow_app *a, struct mg_ctl_m
 	for (uint32_t i = 0; i < msg->hdr.count; i++) {
 		struct mg_ctl_connect *item = &msg->connect[i];
 
-		item->status = s->is_draining || s->is_drained ? -ESHUTDOWN : mg_active_open(s, a, item);
+		item->status = s->is_draining || s->is_drained ? -ESHUTDOWN
+							       : mg_active_open(s, a, item);
 		s->stats.requests_failed += item->status < 0;
 	}
 	return msg->hdr.count == 1 ? msg->connect[0].status : 0;
@@ -405,7 +410,8 @@ static void ctl_request(struct mg_slow *s, const struct mg_slow_req *req)
 		mg_query_stats(s, msg);
 		break;
 	default:
-		msg->hdr.status = a != NULL && a->state == MG_APP_LIVE ? app_request(s, a, msg) : -ENOTCONN;
+		msg->hdr.status = a != NULL && a->state == MG_APP_LIVE ? app_request(s, a, msg)
+								       : -ENOTCONN;
 		break;
 	}
 	s->stats.requests_failed += msg->hdr.status < 0;

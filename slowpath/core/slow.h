@@ -45,12 +45,16 @@ enum mg_tcp_state {
  * `msg` object, filled in as a reply; the caller keeps it alive until then. Several may be under way.
  */
 enum mg_slow_req_type {
-	MG_SLOW_REQ_CTL = 1,     /* msg: any TCP_*, CONNECTIONS, LISTENERS; STATS for the engine's own counters */
+	MG_SLOW_REQ_CTL =
+		1, /* msg: any TCP_*, CONNECTIONS, LISTENERS; STATS for the engine's own counters */
 	MG_SLOW_REQ_APP_ADD = 2, /* app joins; no reply */
-	MG_SLOW_REQ_APP_DEL = 3, /* app leaves: abort its connections (RST), close its listeners; env->app_gone when done */
-	MG_SLOW_REQ_CONF = 4,    /* tcp parameters changed: conf is copied */
-	MG_SLOW_REQ_DRAIN = 5,   /* close listeners, finish connections until value (ns of grace), then RST; env->drained */
-	MG_SLOW_REQ_HOLDER = 6,  /* a process (value: its number) began or ended to hold the app's context; reserved */
+	MG_SLOW_REQ_APP_DEL =
+		3, /* app leaves: abort its connections (RST), close its listeners; env->app_gone when done */
+	MG_SLOW_REQ_CONF = 4, /* tcp parameters changed: conf is copied */
+	MG_SLOW_REQ_DRAIN =
+		5, /* close listeners, finish connections until value (ns of grace), then RST; env->drained */
+	MG_SLOW_REQ_HOLDER =
+		6, /* a process (value: its number) began or ended to hold the app's context; reserved */
 };
 
 struct mg_slow_conf;
@@ -113,21 +117,21 @@ struct mg_slow_neighbour {
 
 /* TCP and IP parameters; all may change at run time (for new connections, where it cannot be for old ones). */
 struct mg_slow_conf {
-	uint32_t mss;              /* upper bound of what we advertise and send; 0: from the MTU */
-	uint8_t window_scale;      /* largest shift offered; 0xff: none offered */
+	uint32_t mss;         /* upper bound of what we advertise and send; 0: from the MTU */
+	uint8_t window_scale; /* largest shift offered; 0xff: none offered */
 	bool timestamps;
 	bool sack;
 	bool ecn;
 	bool nagle;
 	bool pacing;
 	bool syn_cookies;
-	bool keepalive;            /* default of new connections */
+	bool keepalive; /* default of new connections */
 	uint8_t ttl;
 	uint8_t dscp;
 	uint8_t syn_retries;
 	uint8_t synack_retries;
 	uint8_t keepalive_count;
-	uint32_t retries;          /* R2: retransmissions of data before giving up; RFC 9293 3.8.3 */
+	uint32_t retries; /* R2: retransmissions of data before giving up; RFC 9293 3.8.3 */
 	uint32_t initial_cwnd_segments;
 	uint32_t rto_initial_ms;
 	uint32_t rto_min_ms;
@@ -135,9 +139,9 @@ struct mg_slow_conf {
 	uint32_t delayed_ack_ms;
 	uint32_t keepalive_idle_ms;
 	uint32_t keepalive_interval_ms;
-	uint32_t user_timeout_ms;  /* 0: by `retries` */
+	uint32_t user_timeout_ms; /* 0: by `retries` */
 	uint32_t time_wait_ms;
-	uint32_t fin_timeout_ms;   /* FIN-WAIT-2 of closed applications */
+	uint32_t fin_timeout_ms; /* FIN-WAIT-2 of closed applications */
 	uint32_t orphans_max;
 	uint32_t rcvbuf_bytes, rcvbuf_max_bytes;
 	uint32_t sndbuf_bytes, sndbuf_max_bytes;
@@ -150,14 +154,14 @@ struct mg_slow_conf {
 
 struct mg_slow_limits {
 	uint32_t nr_workers;
-	uint32_t conns_max;     /* power of two; flow ids are 0..conns_max-1 */
+	uint32_t conns_max; /* power of two; flow ids are 0..conns_max-1 */
 	uint32_t listeners_max;
 	uint32_t embryos_max;
 	uint32_t time_waits_max;
 	uint32_t neighbours_max;
 	uint32_t arp_queue_max; /* packets waiting for a neighbour, all together */
 	uint32_t apps_max;
-	uint32_t app_windows_max; /* windows of one region */
+	uint32_t app_windows_max;       /* windows of one region */
 	uint64_t app_payload_bytes_max; /* payload section of one region */
 	/* Flow to worker: mg_tuple_hash(tuple, hash_seed) % nr_workers, here and in fastpath/io. */
 	uint64_t hash_seed;
@@ -184,8 +188,8 @@ void mg_slow_flush(struct mg_slow *slow, uint64_t now_ns);
 uint64_t mg_slow_next_ns(const struct mg_slow *slow);
 
 /* Counters (slowpath/core/slow_stats.def): name, value; false past the end. */
-bool mg_slow_counter(const struct mg_slow *slow, uint32_t i, const char **ret_name, const char **ret_help,
-		     uint64_t *ret_value);
+bool mg_slow_counter(const struct mg_slow *slow, uint32_t i, const char **ret_name,
+		     const char **ret_help, uint64_t *ret_value);
 struct mg_slow_totals {
 	uint32_t connections, listeners, embryos, time_waits;
 };

@@ -101,7 +101,8 @@ void mg_timewait_input(struct mg_slow *s, uint32_t idx, const struct mg_in *in)
 {
 	struct mg_timewait *w = &s->timewaits.entries[idx];
 	const struct mg_seg *seg = in->seg;
-	bool is_old = w->has_ts && (seg->opts & MG_SEG_OPT_TS) != 0 && mg_seq_lt(seg->tsval, w->ts_recent);
+	bool is_old = w->has_ts && (seg->opts & MG_SEG_OPT_TS) != 0 &&
+		      mg_seq_lt(seg->tsval, w->ts_recent);
 
 	if (seg->flags & MG_TCP_RST) {
 		s->stats.time_wait_rst_ignored++; /* RFC 1337 fix F1 */

@@ -10,7 +10,8 @@ static struct mg_tuple_node *node_of(const struct mg_tuples *t, uint32_t ref)
 	uint32_t kind = mg_tuples_kind(ref);
 
 	MG_DASSERT(kind != 0 && t->base[kind] != NULL);
-	return (struct mg_tuple_node *)(void *)(t->base[kind] + mg_tuples_index(ref) * t->stride[kind]);
+	return (struct mg_tuple_node *)(void *)(t->base[kind] +
+						mg_tuples_index(ref) * t->stride[kind]);
 }
 
 static uint32_t nr_heads(uint32_t count)

@@ -145,7 +145,8 @@ static void make_app(struct sb *b)
 	mg_app_bind(b->app, b->region, &layout);
 	hdr = (struct mg_shm_header *)(void *)b->region;
 	sec = &hdr->sections[MG_SHM_SEC_EVENTS];
-	mg_spsc_attach_consumer(&b->events, b->region + sec->off, sec->entries, sizeof(struct mg_shm_event), 0);
+	mg_spsc_attach_consumer(&b->events, b->region + sec->off, sec->entries,
+				sizeof(struct mg_shm_event), 0);
 	req.app = b->app;
 	mg_slow_request(b->s, &req, b->now_ns);
 }
@@ -321,13 +322,15 @@ const struct mg_frame_view *sb_tx_frame(struct sb *b)
 
 	if (c == NULL)
 		return NULL;
-	assert_int_equal(c->pkt.bytes + sizeof(c->pkt), c->msg.len);
-	assert_int_equal(mg_wire_parse_frame(c->pkt.data, c->pkt.bytes, 0, &b->view), 0);
-	if (b->view.kind == MG_FRAME_TCP) { /* parsed as received: turn it round, so that tuples read as ours */
+	assert_int_equal(sb_pkt(c)->bytes + sizeof(struct mg_msg_packet), c->msg.len);
+	assert_int_equal(mg_wire_parse_frame(sb_pkt(c)->data, sb_pkt(c)->bytes, 0, &b->view), 0);
+	if (b->view.kind ==
+	    MG_FRAME_TCP) { /* parsed as received: turn it round, so that tuples read as ours */
 		struct mg_tuple t = b->view.seg.tuple;
 
 		b->view.seg.tuple = (struct mg_tuple){
-			.laddr = t.raddr, .raddr = t.laddr, .lport = t.rport, .rport = t.lport };
+			.laddr = t.raddr, .raddr = t.laddr, .lport = t.rport, .rport = t.lport
+		};
 	}
 	return &b->view;
 }
@@ -449,7 +452,9 @@ void sb_removed(struct sb *b)
 
 	assert_non_null(c);
 	assert_int_equal(c->flow, MG_CONN_FLOW_REMOVING);
-	ev.msg = (struct mg_msg){ .type = MG_EV_REMOVED, .len = sizeof(ev), .flow = c->idx, .gen = c->gen };
+	ev.msg = (struct mg_msg){
+		.type = MG_EV_REMOVED, .len = sizeof(ev), .flow = c->idx, .gen = c->gen
+	};
 	ev.snd_nxt = c->hs.iss + 2; /* SYN and FIN */
 	ev.snd_una = ev.snd_nxt;
 	ev.rcv_nxt = c->hs.irs + 2;
@@ -465,7 +470,9 @@ void sb_report(struct sb *b, const struct mg_ev_removed *books)
 	struct mg_ev_removed ev = *books;
 
 	assert_non_null(c);
-	ev.msg = (struct mg_msg){ .type = MG_EV_REPORT, .len = sizeof(ev), .flow = c->idx, .gen = c->gen };
+	ev.msg = (struct mg_msg){
+		.type = MG_EV_REPORT, .len = sizeof(ev), .flow = c->idx, .gen = c->gen
+	};
 	mg_slow_event(b->s, c->worker, &ev.msg, b->now_ns);
 	mg_slow_flush(b->s, b->now_ns);
 	mg_slow_check(b->s);
@@ -503,9 +510,14 @@ uint32_t sb_syn_received(struct sb *b)
 {
 	const struct mg_seg *seg;
 
-	sb_rx(b, &(struct sb_seg){ .seq = SB_PISS, .flags = MG_TCP_SYN, .wnd = 64240, .mss = 1460, .ws = 7,
+	sb_rx(b, &(struct sb_seg){ .seq = SB_PISS,
+				   .flags = MG_TCP_SYN,
+				   .wnd = 64240,
+				   .mss = 1460,
+				   .ws = 7,
 				   .tsval = 5000,
-				   .opts = MG_SEG_OPT_MSS | MG_SEG_OPT_WS | MG_SEG_OPT_SACK_PERM | MG_SEG_OPT_TS });
+				   .opts = MG_SEG_OPT_MSS | MG_SEG_OPT_WS | MG_SEG_OPT_SACK_PERM |
+					   MG_SEG_OPT_TS });
 	seg = sb_tx(b);
 	assert_non_null(seg);
 	assert_int_equal(seg->flags, MG_TCP_SYN | MG_TCP_ACK);
@@ -521,8 +533,13 @@ struct mg_conn *sb_established(struct sb *b)
 	sb_accept(b, 1);
 	iss = sb_syn_received(b);
 	b->now_ns += 10 * MG_NS_PER_MS;
-	sb_rx(b, &(struct sb_seg){ .seq = SB_PISS + 1, .ack = iss + 1, .flags = MG_TCP_ACK, .wnd = 502,
-				   .opts = MG_SEG_OPT_TS, .tsval = 5010, .tsecr = 1 });
+	sb_rx(b, &(struct sb_seg){ .seq = SB_PISS + 1,
+				   .ack = iss + 1,
+				   .flags = MG_TCP_ACK,
+				   .wnd = 502,
+				   .opts = MG_SEG_OPT_TS,
+				   .tsval = 5010,
+				   .tsecr = 1 });
 	assert_true(sb_event(b, &ev));
 	assert_int_equal(ev.kind, MG_SHM_EV_ACCEPTED);
 	assert_int_equal(ev.cookie, 77);

@@ -38,10 +38,15 @@ struct sb_cmd {
 		struct mg_cmd_set_opt opt;
 		struct mg_cmd_set_nexthop hop;
 		struct mg_msg_app app;
-		struct mg_msg_packet pkt;
 		uint8_t bytes[SB_PKT_MAX];
 	};
 };
+
+/* Of a command that carries one. */
+static inline const struct mg_msg_packet *sb_pkt(const struct sb_cmd *c)
+{
+	return (const struct mg_msg_packet *)(const void *)c->bytes;
+}
 
 struct sb {
 	struct mg_slow *s;
@@ -71,7 +76,7 @@ struct sb_seg {
 	uint16_t mss;
 	uint8_t opts, ws;
 	uint32_t tsval, tsecr;
-	uint32_t len; /* payload */
+	uint32_t len;            /* payload */
 	struct mg_addr src, dst; /* zero: peer, us */
 	bool l2_broadcast;
 	uint16_t reason; /* enum mg_packet_reason */

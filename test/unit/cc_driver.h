@@ -49,7 +49,9 @@ static inline void ccd_sample(struct ccd *d, uint32_t flags, uint32_t acked)
 		.rtt_us = d->rtt_us,
 		.srtt_us = d->rtt_us,
 		.inflight_bytes = before,
-		.prior_inflight_bytes = flags & (MG_SAMPLE_LOSS | MG_SAMPLE_RTO | MG_SAMPLE_ECE) ? before : 0,
+		.prior_inflight_bytes = flags & (MG_SAMPLE_LOSS | MG_SAMPLE_RTO | MG_SAMPLE_ECE)
+						? before
+						: 0,
 	};
 
 	d->delivered += acked;

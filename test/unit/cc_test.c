@@ -17,7 +17,8 @@ static void test_common_slow_start_doubles(const struct mg_cc_ops *ops)
 		ccd_round(&d, MG_SAMPLE_CWND_LIMITED, 10);
 		assert_in_range(d.cc.cwnd, before * 19 / 10, before * 2);
 	}
-	assert_int_equal(d.cc.pacing_Bps, (uint64_t)d.cc.cwnd * 2 * 50); /* twice the window per round trip */
+	assert_int_equal(d.cc.pacing_Bps,
+			 (uint64_t)d.cc.cwnd * 2 * 50); /* twice the window per round trip */
 }
 
 static void test_common_no_growth_when_not_limited(const struct mg_cc_ops *ops)
@@ -182,7 +183,8 @@ static void test_reno_halves_and_adds_one_per_round(void **state)
 		assert_true(d.cc.cwnd <= before + CC_MSS);
 	}
 	assert_in_range(d.cc.cwnd, flight / 2 + 18 * CC_MSS, flight / 2 + 20 * CC_MSS);
-	assert_in_range(d.cc.pacing_Bps, (uint64_t)d.cc.cwnd * 60 - 60, (uint64_t)d.cc.cwnd * 60); /* 1.2 per 20 ms */
+	assert_in_range(d.cc.pacing_Bps, (uint64_t)d.cc.cwnd * 60 - 60,
+			(uint64_t)d.cc.cwnd * 60); /* 1.2 per 20 ms */
 }
 
 /* ---- CUBIC (RFC 9438) ---- */
@@ -204,7 +206,8 @@ static void test_cubic_curve(void **state)
 	ccd_new(&d, mg_cc_find("cubic"), 100000); /* 100 ms: far from the Reno-friendly region */
 	to_window(&d, 1000);
 	ccd_loss(&d);
-	assert_in_range(d.cc.cwnd, w_max / 10 * 7 - CC_MSS, w_max / 10 * 7 + CC_MSS); /* beta = 0.7 */
+	assert_in_range(d.cc.cwnd, w_max / 10 * 7 - CC_MSS,
+			w_max / 10 * 7 + CC_MSS); /* beta = 0.7 */
 	start_ns = d.now_ns;
 	/* K = cbrt(1000 * 0.3 / 0.4) = 9.086 s: the plateau */
 	while (d.now_ns < start_ns + 9086 * MG_NS_PER_MS) {

@@ -11,7 +11,6 @@
 
 #include "test/lib/slow_builder.h"
 
-
 #define SYN_OPTS (MG_SEG_OPT_MSS | MG_SEG_OPT_WS | MG_SEG_OPT_SACK_PERM | MG_SEG_OPT_TS)
 
 struct active {
@@ -83,8 +82,14 @@ static void test_synsent_synack_establishes(void **state)
 	(void)state;
 	begin(&a);
 	a.b.now_ns += 20 * MG_NS_PER_MS;
-	answer(&a, (struct sb_seg){ .seq = SB_PISS, .ack = a.syn.seq + 1, .flags = MG_TCP_SYN | MG_TCP_ACK,
-				    .wnd = 65160, .mss = 1460, .ws = 9, .opts = SYN_OPTS, .tsval = 700,
+	answer(&a, (struct sb_seg){ .seq = SB_PISS,
+				    .ack = a.syn.seq + 1,
+				    .flags = MG_TCP_SYN | MG_TCP_ACK,
+				    .wnd = 65160,
+				    .mss = 1460,
+				    .ws = 9,
+				    .opts = SYN_OPTS,
+				    .tsval = 700,
 				    .tsecr = a.syn.tsval });
 	ack = sb_tx(&a.b);
 	assert_int_equal(ack->flags, MG_TCP_ACK);
@@ -115,7 +120,9 @@ static void test_synsent_peer_without_options(void **state)
 
 	(void)state;
 	begin(&a);
-	answer(&a, (struct sb_seg){ .seq = SB_PISS, .ack = a.syn.seq + 1, .flags = MG_TCP_SYN | MG_TCP_ACK,
+	answer(&a, (struct sb_seg){ .seq = SB_PISS,
+				    .ack = a.syn.seq + 1,
+				    .flags = MG_TCP_SYN | MG_TCP_ACK,
 				    .wnd = 1000 });
 	assert_int_equal(sb_tx(&a.b)->wnd, SB_RING);
 	i = &sb_cmd(&a.b, MG_CMD_INSTALL)->install;
@@ -153,9 +160,10 @@ static void test_synsent_refused(void **state)
 
 	(void)state;
 	begin(&a);
-	answer(&a, (struct sb_seg){ .flags = MG_TCP_RST });                                     /* no ACK */
-	answer(&a, (struct sb_seg){ .flags = MG_TCP_RST | MG_TCP_ACK, .ack = a.syn.seq });       /* old */
-	answer(&a, (struct sb_seg){ .flags = MG_TCP_RST | MG_TCP_ACK, .ack = a.syn.seq + 2 });   /* future */
+	answer(&a, (struct sb_seg){ .flags = MG_TCP_RST }); /* no ACK */
+	answer(&a, (struct sb_seg){ .flags = MG_TCP_RST | MG_TCP_ACK, .ack = a.syn.seq }); /* old */
+	answer(&a, (struct sb_seg){ .flags = MG_TCP_RST | MG_TCP_ACK,
+				    .ack = a.syn.seq + 2 }); /* future */
 	assert_int_equal(sb_conn(&a.b)->state, MG_TCP_SYN_SENT);
 	sb_tx_none(&a.b);
 	answer(&a, (struct sb_seg){ .flags = MG_TCP_RST | MG_TCP_ACK, .ack = a.syn.seq + 1 });
@@ -180,7 +188,9 @@ static void test_synsent_bad_ack_is_reset(void **state)
 		assert_int_equal(seg->flags, MG_TCP_RST);
 		assert_int_equal(seg->seq, ack);
 	}
-	answer(&a, (struct sb_seg){ .seq = SB_PISS, .ack = a.syn.seq + 1, .flags = MG_TCP_ACK }); /* no SYN */
+	answer(&a, (struct sb_seg){ .seq = SB_PISS,
+				    .ack = a.syn.seq + 1,
+				    .flags = MG_TCP_ACK }); /* no SYN */
 	answer(&a, (struct sb_seg){ .seq = SB_PISS, .flags = MG_TCP_FIN });
 	sb_tx_none(&a.b);
 	assert_int_equal(sb_conn(&a.b)->state, MG_TCP_SYN_SENT);
@@ -215,8 +225,13 @@ static void cross_syns(struct active *a)
 	const struct mg_seg *seg;
 
 	begin(a);
-	answer(a, (struct sb_seg){ .seq = SB_PISS, .flags = MG_TCP_SYN, .wnd = 5000, .mss = 1460, .ws = 3,
-				   .opts = SYN_OPTS, .tsval = 700 });
+	answer(a, (struct sb_seg){ .seq = SB_PISS,
+				   .flags = MG_TCP_SYN,
+				   .wnd = 5000,
+				   .mss = 1460,
+				   .ws = 3,
+				   .opts = SYN_OPTS,
+				   .tsval = 700 });
 	seg = sb_tx(&a->b);
 	assert_int_equal(seg->flags, MG_TCP_SYN | MG_TCP_ACK);
 	assert_int_equal(seg->seq, a->syn.seq);
@@ -230,8 +245,13 @@ static void test_simultaneous_open_by_ack(void **state)
 
 	(void)state;
 	cross_syns(&a);
-	answer(&a, (struct sb_seg){ .seq = SB_PISS + 1, .ack = a.syn.seq + 1, .flags = MG_TCP_ACK, .wnd = 100,
-				    .opts = MG_SEG_OPT_TS, .tsval = 701, .len = 7 });
+	answer(&a, (struct sb_seg){ .seq = SB_PISS + 1,
+				    .ack = a.syn.seq + 1,
+				    .flags = MG_TCP_ACK,
+				    .wnd = 100,
+				    .opts = MG_SEG_OPT_TS,
+				    .tsval = 701,
+				    .len = 7 });
 	assert_int_equal(sb_conn(&a.b)->state, MG_TCP_ESTABLISHED);
 	assert_int_equal(sb_cmd(&a.b, MG_CMD_INSTALL)->install.snd_wnd, 100 << 3);
 	assert_non_null(sb_cmd(&a.b, MG_CMD_REINJECT));
@@ -244,8 +264,14 @@ static void test_simultaneous_open_by_synack(void **state)
 
 	(void)state;
 	cross_syns(&a);
-	answer(&a, (struct sb_seg){ .seq = SB_PISS, .ack = a.syn.seq + 1, .flags = MG_TCP_SYN | MG_TCP_ACK,
-				    .wnd = 5000, .opts = SYN_OPTS, .mss = 1460, .ws = 3, .tsval = 701 });
+	answer(&a, (struct sb_seg){ .seq = SB_PISS,
+				    .ack = a.syn.seq + 1,
+				    .flags = MG_TCP_SYN | MG_TCP_ACK,
+				    .wnd = 5000,
+				    .opts = SYN_OPTS,
+				    .mss = 1460,
+				    .ws = 3,
+				    .tsval = 701 });
 	assert_int_equal(sb_conn(&a.b)->state, MG_TCP_ESTABLISHED);
 	assert_int_equal(sb_cmd(&a.b, MG_CMD_INSTALL)->install.snd_wnd, 5000);
 	sb_free(&a.b);
@@ -284,8 +310,10 @@ static void test_simultaneous_open_retransmits_synack(void **state)
 static int connect_to(struct sb *b, uint32_t raddr, uint16_t rport, uint32_t laddr, uint16_t lport)
 {
 	mg_ctl_init(b->msg, MG_CTL_TCP_CONNECT, 1, 1);
-	b->msg->connect[0].tuple = (struct mg_tuple){
-		.laddr = mg_addr_v4(laddr), .raddr = mg_addr_v4(raddr), .lport = lport, .rport = rport };
+	b->msg->connect[0].tuple = (struct mg_tuple){ .laddr = mg_addr_v4(laddr),
+						      .raddr = mg_addr_v4(raddr),
+						      .lport = lport,
+						      .rport = rport };
 	return sb_ctl(b, MG_CTL_TCP_CONNECT, 1);
 }
 
@@ -300,7 +328,8 @@ static void test_connect_checks(void **state)
 	assert_int_equal(connect_to(&b, 0xe0000001, 80, 0, 0), -ENETUNREACH);
 	assert_int_equal(connect_to(&b, 0x0a4d00ff, 80, 0, 0), -EACCES);
 	assert_int_equal(connect_to(&b, 0xffffffff, 80, 0, 0), -EACCES);
-	assert_int_equal(connect_to(&b, 0x0a4d0001, 80, 0, 0), -ENETUNREACH); /* ourselves: not yet */
+	assert_int_equal(connect_to(&b, 0x0a4d0001, 80, 0, 0),
+			 -ENETUNREACH); /* ourselves: not yet */
 	assert_int_equal(connect_to(&b, 0x0a4d0002, 80, 0x01020304, 0), -EADDRNOTAVAIL);
 	sb_tx_none(&b);
 	assert_int_equal(connect_to(&b, 0x0a4d0002, 80, 0x0a4d0001, 5555), 0);
@@ -320,7 +349,9 @@ static void test_ports_are_unique_and_spread(void **state)
 	b.conf.ephemeral_last = 40030;
 	sb_start(&b, true);
 	mg_ctl_init(b.msg, MG_CTL_TCP_LISTEN, 1, 1);
-	b.msg->listen[0] = (struct mg_ctl_listen){ .addr = mg_addr_v4(0), .port = 40007, .backlog = 1 };
+	b.msg->listen[0] = (struct mg_ctl_listen){ .addr = mg_addr_v4(0),
+						   .port = 40007,
+						   .backlog = 1 };
 	assert_int_equal(sb_ctl(&b, MG_CTL_TCP_LISTEN, 1), 0);
 	for (int i = 0; i < 30; i++) {
 		assert_int_equal(connect_to(&b, 0x0a4d0002, 80, 0, 0), 0);

@@ -12,7 +12,6 @@
 
 #include "test/lib/slow_builder.h"
 
-
 static void expect_window(struct sb *b, uint32_t window, uint32_t error)
 {
 	assert_int_equal(b->app->windows[window].state, MG_SHM_ST_CLOSED);
@@ -28,13 +27,16 @@ static const struct {
 } orders[] = {
 	/* we close first */
 	{ { MG_EV_FIN_SENT, MG_EV_FIN_ACKED, MG_EV_FIN_RCVD },
-	  { MG_TCP_FIN_WAIT_1, MG_TCP_FIN_WAIT_2, MG_TCP_TIME_WAIT }, true },
+	  { MG_TCP_FIN_WAIT_1, MG_TCP_FIN_WAIT_2, MG_TCP_TIME_WAIT },
+	  true },
 	/* the peer closes first */
 	{ { MG_EV_FIN_RCVD, MG_EV_FIN_SENT, MG_EV_FIN_ACKED },
-	  { MG_TCP_CLOSE_WAIT, MG_TCP_LAST_ACK, MG_TCP_CLOSED }, false },
+	  { MG_TCP_CLOSE_WAIT, MG_TCP_LAST_ACK, MG_TCP_CLOSED },
+	  false },
 	/* both at once */
 	{ { MG_EV_FIN_SENT, MG_EV_FIN_RCVD, MG_EV_FIN_ACKED },
-	  { MG_TCP_FIN_WAIT_1, MG_TCP_CLOSING, MG_TCP_TIME_WAIT }, true },
+	  { MG_TCP_FIN_WAIT_1, MG_TCP_CLOSING, MG_TCP_TIME_WAIT },
+	  true },
 };
 
 static void test_fin_orders(void **state)
@@ -163,8 +165,10 @@ static void test_linger_zero_resets(void **state)
 	sb_new(&b);
 	c = sb_established(&b);
 	mg_ctl_init(b.msg, MG_CTL_TCP_SET_OPTION, 1, 1);
-	b.msg->opt[0] = (struct mg_ctl_opt){
-		.window = c->window, .gen = c->window_gen, .option = MG_CTL_OPT_LINGER_MS, .value = 0 };
+	b.msg->opt[0] = (struct mg_ctl_opt){ .window = c->window,
+					     .gen = c->window_gen,
+					     .option = MG_CTL_OPT_LINGER_MS,
+					     .value = 0 };
 	assert_int_equal(sb_ctl(&b, MG_CTL_TCP_SET_OPTION, 1), 0);
 	sb_ev(&b, MG_EV_APP_CLOSE, 0, 0);
 	assert_int_equal(sb_cmd(&b, MG_CMD_REMOVE)->remove.how, MG_REMOVE_RST);
@@ -175,10 +179,16 @@ static void test_linger_zero_resets(void **state)
 
 static void test_rst_by_state(void **state)
 {
-	static const struct { uint8_t state; uint32_t error; } cases[] = {
-		{ MG_TCP_ESTABLISHED, ECONNRESET }, { MG_TCP_CLOSE_WAIT, EPIPE },
-		{ MG_TCP_FIN_WAIT_1, ECONNRESET },  { MG_TCP_FIN_WAIT_2, ECONNRESET },
-		{ MG_TCP_CLOSING, 0 },              { MG_TCP_LAST_ACK, 0 },
+	static const struct {
+		uint8_t state;
+		uint32_t error;
+	} cases[] = {
+		{ MG_TCP_ESTABLISHED, ECONNRESET },
+		{ MG_TCP_CLOSE_WAIT, EPIPE },
+		{ MG_TCP_FIN_WAIT_1, ECONNRESET },
+		{ MG_TCP_FIN_WAIT_2, ECONNRESET },
+		{ MG_TCP_CLOSING, 0 },
+		{ MG_TCP_LAST_ACK, 0 },
 	};
 
 	(void)state;
@@ -255,7 +265,8 @@ static void test_fin_wait_2_of_an_orphan_ends(void **state)
 			sb_ev(&b, MG_EV_FIN_ACKED, 0, 0);
 		} else {
 			(void)sb_in_state(&b, MG_TCP_FIN_WAIT_2);
-			sb_wait(&b, 300 * MG_NS_PER_S); /* half-closed: for ever, as long as the application lives */
+			sb_wait(&b,
+				300 * MG_NS_PER_S); /* half-closed: for ever, as long as the application lives */
 			sb_ev(&b, MG_EV_APP_CLOSE, 0, 0);
 		}
 		sb_wait(&b, 59 * MG_NS_PER_S);
@@ -304,8 +315,11 @@ static void test_time_wait_answers_fin_and_restarts(void **state)
 	sb_new(&b);
 	enter_time_wait(&b);
 	sb_wait(&b, 50 * MG_NS_PER_S);
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1, .ack = 1, .flags = MG_TCP_FIN | MG_TCP_ACK,
-				    .opts = MG_SEG_OPT_TS, .tsval = 9000 });
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1,
+				    .ack = 1,
+				    .flags = MG_TCP_FIN | MG_TCP_ACK,
+				    .opts = MG_SEG_OPT_TS,
+				    .tsval = 9000 });
 	seg = sb_tx(&b);
 	assert_int_equal(seg->flags, MG_TCP_ACK);
 	assert_int_equal(seg->ack, SB_PISS + 2);
@@ -336,12 +350,14 @@ static void test_time_wait_other_segments(void **state)
 
 static void test_time_wait_reuse(void **state)
 {
-	static const struct { uint32_t seq, tsval; bool ts, reuse; } cases[] = {
-		{ SB_PISS - 5, 6000, true, true },  /* later timestamp */
+	static const struct {
+		uint32_t seq, tsval;
+		bool ts, reuse;
+	} cases[] = {
+		{ SB_PISS - 5, 6000, true, true },   /* later timestamp */
 		{ SB_PISS + 99, 5005, true, false }, /* earlier timestamp, whatever SEQ says */
 		{ SB_PISS + 99, 5010, true, true },  /* same timestamp, later SEQ */
-		{ SB_PISS + 2, 5010, true, false },
-		{ SB_PISS + 3, 0, false, true },
+		{ SB_PISS + 2, 5010, true, false },  { SB_PISS + 3, 0, false, true },
 		{ SB_PISS + 1, 0, false, false },
 	};
 
@@ -354,8 +370,11 @@ static void test_time_wait_reuse(void **state)
 		sb_new(&b);
 		enter_time_wait(&b);
 		old_snd_nxt = b.s->timewaits.entries[0].snd_nxt;
-		sb_rx(&b, &(struct sb_seg){ .seq = cases[i].seq, .flags = MG_TCP_SYN, .wnd = 100,
-					    .opts = cases[i].ts ? MG_SEG_OPT_TS : 0, .tsval = cases[i].tsval });
+		sb_rx(&b, &(struct sb_seg){ .seq = cases[i].seq,
+					    .flags = MG_TCP_SYN,
+					    .wnd = 100,
+					    .opts = cases[i].ts ? MG_SEG_OPT_TS : 0,
+					    .tsval = cases[i].tsval });
 		seg = sb_tx(&b);
 		assert_non_null(seg);
 		assert_int_equal(seg->flags, cases[i].reuse ? MG_TCP_SYN | MG_TCP_ACK : MG_TCP_ACK);

@@ -16,7 +16,9 @@ static const struct mg_siphash_key key = { 1, 2 }, other_key = { 1, 3 };
 
 static struct mg_tuple tuple_of(uint16_t rport)
 {
-	struct mg_tuple t = { .laddr = mg_addr_v4(1), .raddr = mg_addr_v4(2), .lport = 80, .rport = rport };
+	struct mg_tuple t = {
+		.laddr = mg_addr_v4(1), .raddr = mg_addr_v4(2), .lport = 80, .rport = rport
+	};
 
 	return t;
 }
@@ -29,7 +31,8 @@ static void test_slope(void **state)
 
 	(void)state;
 	for (uint64_t s = 1; s < 20000; s += 997)
-		assert_int_equal(mg_isn_make(&key, &t, s * MG_NS_PER_S) - first, (uint32_t)(s * 250000));
+		assert_int_equal(mg_isn_make(&key, &t, s * MG_NS_PER_S) - first,
+				 (uint32_t)(s * 250000));
 }
 
 /* MUST-9: tuples tell nothing about each other; nor does the life before the restart */
@@ -42,17 +45,22 @@ static void test_unrelated(void **state)
 	for (uint16_t p = 1; p <= 1000; p++) {
 		struct mg_tuple t = tuple_of(p), u = tuple_of((uint16_t)(p + 1));
 
-		bits += (uint32_t)__builtin_popcount(mg_isn_make(&key, &t, 5) ^ mg_isn_make(&key, &u, 5));
+		bits += (uint32_t)__builtin_popcount(mg_isn_make(&key, &t, 5) ^
+						     mg_isn_make(&key, &u, 5));
 	}
 	assert_in_range(bits, 15000, 17000); /* 16 of 32 differ on average */
 	assert_int_not_equal(mg_isn_make(&key, &a, 5), mg_isn_make(&other_key, &a, 5));
-	assert_int_not_equal(mg_isn_ts_offset(&key, &a), (uint32_t)mg_isn_hash(&key, MG_ISN_SEQ, &a, 0));
+	assert_int_not_equal(mg_isn_ts_offset(&key, &a),
+			     (uint32_t)mg_isn_hash(&key, MG_ISN_SEQ, &a, 0));
 }
 
 static void test_cookie_keeps_mss(void **state)
 {
-	static const struct { uint16_t mss, kept; } cases[] = {
-		{ 216, 216 }, { 535, 216 }, { 536, 536 }, { 1459, 1440 }, { 1460, 1460 }, { 8960, 8960 }, { 65535, 8960 },
+	static const struct {
+		uint16_t mss, kept;
+	} cases[] = {
+		{ 216, 216 },   { 535, 216 },   { 536, 536 },    { 1459, 1440 },
+		{ 1460, 1460 }, { 8960, 8960 }, { 65535, 8960 },
 	};
 	struct mg_tuple t = tuple_of(1), u = tuple_of(2);
 	uint64_t now_ns = 10000 * MG_NS_PER_S;
@@ -77,13 +85,15 @@ static void test_cookie_keeps_options(void **state)
 {
 	(void)state;
 	for (uint32_t i = 0; i < 128; i++) {
-		struct mg_cookie in = { .has_ws = i & 1, .has_sack = i & 2, .has_ecn = i & 4 }, out = { 0 };
+		struct mg_cookie in = { .has_ws = i & 1, .has_sack = i & 2, .has_ecn = i & 4 },
+				 out = { 0 };
 		uint32_t now = 0xffffffc0u + i;
 		uint32_t ts;
 
 		in.ws = in.has_ws ? (uint8_t)(i % 15) : 0;
 		ts = mg_cookie_tsval(now, &in);
-		assert_true((int32_t)(now - ts) >= 0 && now - ts < 128); /* never ahead, never far behind */
+		assert_true((int32_t)(now - ts) >= 0 &&
+			    now - ts < 128); /* never ahead, never far behind */
 		mg_cookie_options(ts, &out);
 		assert_int_equal(out.has_ws, in.has_ws);
 		if (in.has_ws)

@@ -25,8 +25,13 @@ static void test_listen_syn_gets_synack(void **state)
 	(void)state;
 	sb_new(&b);
 	sb_listen(&b, 8);
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS, .flags = MG_TCP_SYN, .wnd = 64240, .mss = 1400, .ws = 7,
-				    .tsval = 5000, .opts = SYN_OPTS });
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS,
+				    .flags = MG_TCP_SYN,
+				    .wnd = 64240,
+				    .mss = 1400,
+				    .ws = 7,
+				    .tsval = 5000,
+				    .opts = SYN_OPTS });
 	seg = sb_tx(&b);
 	assert_non_null(seg);
 	assert_int_equal(seg->flags, MG_TCP_SYN | MG_TCP_ACK);
@@ -132,7 +137,8 @@ static void test_listen_other_segments(void **state)
 /* MUST-57, MUST-63 */
 static void test_listen_bad_sources(void **state)
 {
-	static const uint32_t bad[] = { 0, 0x7f000001, 0xe0000001, 0xffffffff, 0x0a4d0001, 0x0a4d00ff, 0x00000005 };
+	static const uint32_t bad[] = { 0,          0x7f000001, 0xe0000001, 0xffffffff,
+					0x0a4d0001, 0x0a4d00ff, 0x00000005 };
 	struct sb b;
 
 	(void)state;
@@ -198,7 +204,8 @@ static void test_synrcvd_duplicate_syn(void **state)
 	sb_listen(&b, 8);
 	iss = sb_syn_received(&b);
 	iss = iss == 0 ? 0 : iss;
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS, .flags = MG_TCP_SYN, .opts = SYN_OPTS, .mss = 1460 });
+	sb_rx(&b, &(struct sb_seg){
+			  .seq = SB_PISS, .flags = MG_TCP_SYN, .opts = SYN_OPTS, .mss = 1460 });
 	assert_int_equal(sb_tx(&b)->seq, iss);
 	sb_free(&b);
 }
@@ -215,7 +222,8 @@ static void test_synrcvd_rst(void **state)
 	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS, .flags = MG_TCP_RST }); /* left of the window */
 	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1 + SB_RING, .flags = MG_TCP_RST });
 	sb_tx_none(&b);
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 2, .flags = MG_TCP_RST }); /* inside: challenge */
+	sb_rx(&b,
+	      &(struct sb_seg){ .seq = SB_PISS + 2, .flags = MG_TCP_RST }); /* inside: challenge */
 	seg = sb_tx(&b);
 	assert_int_equal(seg->flags, MG_TCP_ACK);
 	assert_int_equal(seg->ack, SB_PISS + 1);
@@ -239,8 +247,11 @@ static void test_synrcvd_bad_ack_is_reset(void **state)
 	for (int i = 0; i < 2; i++) {
 		uint32_t ack = i ? iss + 2 : iss;
 
-		sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1, .ack = ack, .flags = MG_TCP_ACK,
-					    .opts = MG_SEG_OPT_TS, .tsval = 5001 });
+		sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1,
+					    .ack = ack,
+					    .flags = MG_TCP_ACK,
+					    .opts = MG_SEG_OPT_TS,
+					    .tsval = 5001 });
 		expect_rst(&b, ack, 0, MG_TCP_RST);
 	}
 	assert_int_equal(b.s->embryo_pool.nr_used, 1);
@@ -259,7 +270,10 @@ static void test_synrcvd_timestamps(void **state)
 	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1, .ack = iss + 1, .flags = MG_TCP_ACK });
 	sb_tx_none(&b);
 	assert_int_equal(b.s->stats.drop_no_timestamp, 1);
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1, .ack = iss + 1, .flags = MG_TCP_ACK, .opts = MG_SEG_OPT_TS,
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1,
+				    .ack = iss + 1,
+				    .flags = MG_TCP_ACK,
+				    .opts = MG_SEG_OPT_TS,
 				    .tsval = 4999 });
 	assert_int_equal(sb_tx(&b)->flags, MG_TCP_ACK);
 	assert_int_equal(b.s->stats.drop_paws, 1);
@@ -275,8 +289,12 @@ static void test_synrcvd_new_syn_in_window(void **state)
 	sb_new(&b);
 	sb_listen(&b, 8);
 	(void)sb_syn_received(&b);
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 10, .flags = MG_TCP_SYN, .opts = MG_SEG_OPT_TS, .tsval = 6000 });
-	assert_int_equal(b.s->embryo_pool.nr_used, 0); /* RFC 9293 3.10.7.4, fourth: back to LISTEN */
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 10,
+				    .flags = MG_TCP_SYN,
+				    .opts = MG_SEG_OPT_TS,
+				    .tsval = 6000 });
+	assert_int_equal(b.s->embryo_pool.nr_used,
+			 0); /* RFC 9293 3.10.7.4, fourth: back to LISTEN */
 	sb_tx_none(&b);
 	sb_free(&b);
 }
@@ -294,8 +312,13 @@ static void test_install_is_exact(void **state)
 	sb_listen(&b, 8);
 	iss = sb_syn_received(&b);
 	b.now_ns += 10 * MG_NS_PER_MS;
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1, .ack = iss + 1, .flags = MG_TCP_ACK, .wnd = 502,
-				    .opts = MG_SEG_OPT_TS, .tsval = 5010, .tsecr = 1 });
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1,
+				    .ack = iss + 1,
+				    .flags = MG_TCP_ACK,
+				    .wnd = 502,
+				    .opts = MG_SEG_OPT_TS,
+				    .tsval = 5010,
+				    .tsecr = 1 });
 	i = &sb_cmd(&b, MG_CMD_INSTALL)->install;
 	assert_int_equal(i->msg.len, sizeof(*i));
 	assert_int_equal(i->msg.flow, sb_conn(&b)->idx);
@@ -328,7 +351,8 @@ static void test_install_is_exact(void **state)
 	assert_ptr_equal(i->app, b.app);
 	assert_int_equal(i->rx_bytes, SB_RING);
 	assert_int_equal(i->tx_bytes, SB_RING);
-	assert_true(i->rx_off >= b.app->payload_off && i->rx_off + i->rx_bytes <= b.app->total_bytes);
+	assert_true(i->rx_off >= b.app->payload_off &&
+		    i->rx_off + i->rx_bytes <= b.app->total_bytes);
 	assert_true(i->rx_off != i->tx_off);
 	sb_tx_none(&b);
 	sb_no_cmd(&b, MG_CMD_REINJECT);
@@ -346,7 +370,10 @@ static void test_syn_loss_shrinks_first_window(void **state)
 	sb_listen(&b, 8);
 	iss = sb_syn_received(&b);
 	sb_wait(&b, 1100 * MG_NS_PER_MS);
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1, .ack = iss + 1, .flags = MG_TCP_ACK, .opts = MG_SEG_OPT_TS,
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1,
+				    .ack = iss + 1,
+				    .flags = MG_TCP_ACK,
+				    .opts = MG_SEG_OPT_TS,
 				    .tsval = 5010 });
 	i = &sb_cmd(&b, MG_CMD_INSTALL)->install;
 	assert_int_equal(i->cwnd_bytes, 1448);
@@ -357,7 +384,9 @@ static void test_syn_loss_shrinks_first_window(void **state)
 
 static void test_mss_rules(void **state)
 {
-	static const struct { uint16_t offer, expect; } cases[] = {
+	static const struct {
+		uint16_t offer, expect;
+	} cases[] = {
 		{ 0, 536 }, { 1, MG_MSS_MIN }, { 536, 536 }, { 1460, 1460 }, { 9000, 1460 },
 	};
 
@@ -368,10 +397,15 @@ static void test_mss_rules(void **state)
 
 		sb_new(&b);
 		sb_listen(&b, 8);
-		sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS, .flags = MG_TCP_SYN, .mss = cases[n].offer,
+		sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS,
+					    .flags = MG_TCP_SYN,
+					    .mss = cases[n].offer,
 					    .opts = cases[n].offer ? MG_SEG_OPT_MSS : 0 });
 		iss = sb_tx(&b)->seq;
-		sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1, .ack = iss + 1, .flags = MG_TCP_ACK, .wnd = 100 });
+		sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1,
+					    .ack = iss + 1,
+					    .flags = MG_TCP_ACK,
+					    .wnd = 100 });
 		assert_int_equal(sb_cmd(&b, MG_CMD_INSTALL)->install.mss, cases[n].expect);
 		sb_free(&b);
 	}
@@ -386,16 +420,24 @@ static void test_data_in_final_ack_is_reinjected(void **state)
 	sb_new(&b);
 	sb_listen(&b, 8);
 	iss = sb_syn_received(&b);
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1, .ack = iss + 1, .flags = MG_TCP_ACK | MG_TCP_PSH, .len = 20,
-				    .opts = MG_SEG_OPT_TS, .tsval = 5010 });
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1,
+				    .ack = iss + 1,
+				    .flags = MG_TCP_ACK | MG_TCP_PSH,
+				    .len = 20,
+				    .opts = MG_SEG_OPT_TS,
+				    .tsval = 5010 });
 	assert_non_null(sb_cmd(&b, MG_CMD_INSTALL));
 	assert_non_null(sb_cmd(&b, MG_CMD_REINJECT));
 	/* and a segment that came up before the worker knew the flow */
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 21, .ack = iss + 1, .flags = MG_TCP_ACK, .len = 20 });
+	sb_rx(&b, &(struct sb_seg){
+			  .seq = SB_PISS + 21, .ack = iss + 1, .flags = MG_TCP_ACK, .len = 20 });
 	assert_non_null(sb_cmd(&b, MG_CMD_REINJECT));
 	assert_int_equal(b.last.msg.flow, sb_conn(&b)->idx);
 	/* what the flow itself declined must not go round in circles */
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 41, .ack = iss + 1, .flags = MG_TCP_ACK, .len = 20,
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 41,
+				    .ack = iss + 1,
+				    .flags = MG_TCP_ACK,
+				    .len = 20,
 				    .reason = MG_PKT_EXCEPTION });
 	sb_no_cmd(&b, MG_CMD_REINJECT);
 	sb_free(&b);
@@ -412,8 +454,12 @@ static void test_install_waits_for_room(void **state)
 	iss = sb_syn_received(&b);
 	sb_clear(&b);
 	b.is_full = true;
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1, .ack = iss + 1, .flags = MG_TCP_ACK, .len = 20,
-				    .opts = MG_SEG_OPT_TS, .tsval = 5010 });
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1,
+				    .ack = iss + 1,
+				    .flags = MG_TCP_ACK,
+				    .len = 20,
+				    .opts = MG_SEG_OPT_TS,
+				    .tsval = 5010 });
 	assert_int_equal(sb_conn(&b)->flow, MG_CONN_FLOW_INSTALLING);
 	assert_true(mg_slow_next_ns(b.s) <= b.now_ns + MG_NS_PER_MS);
 	sb_wait(&b, 5 * MG_NS_PER_MS);
@@ -431,9 +477,11 @@ static void finish(struct sb *b, uint16_t sport)
 {
 	uint32_t iss;
 
-	sb_rx(b, &(struct sb_seg){ .sport = sport, .seq = SB_PISS, .flags = MG_TCP_SYN, .wnd = 1000 });
+	sb_rx(b,
+	      &(struct sb_seg){ .sport = sport, .seq = SB_PISS, .flags = MG_TCP_SYN, .wnd = 1000 });
 	iss = sb_tx(b)->seq;
-	sb_rx(b, &(struct sb_seg){ .sport = sport, .seq = SB_PISS + 1, .ack = iss + 1, .flags = MG_TCP_ACK });
+	sb_rx(b, &(struct sb_seg){
+			 .sport = sport, .seq = SB_PISS + 1, .ack = iss + 1, .flags = MG_TCP_ACK });
 }
 
 static void test_credits_gate_events(void **state)
@@ -475,7 +523,10 @@ static void test_backlog_full(void **state)
 	finish(&b, 2000);
 	finish(&b, 2001);
 	sb_clear(&b);
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1, .ack = iss + 1, .flags = MG_TCP_ACK, .opts = MG_SEG_OPT_TS,
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1,
+				    .ack = iss + 1,
+				    .flags = MG_TCP_ACK,
+				    .opts = MG_SEG_OPT_TS,
 				    .tsval = 5010 });
 	assert_int_equal(b.s->embryo_pool.nr_used, 1); /* the ACK is ignored */
 	assert_int_equal(b.s->stats.ack_ignored_backlog, 1);
@@ -485,7 +536,10 @@ static void test_backlog_full(void **state)
 	sb_accept(&b, 1);
 	sb_wait(&b, 1100 * MG_NS_PER_MS); /* SYN-ACK again, and now there is room */
 	assert_non_null(sb_tx(&b));
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1, .ack = iss + 1, .flags = MG_TCP_ACK, .opts = MG_SEG_OPT_TS,
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1,
+				    .ack = iss + 1,
+				    .flags = MG_TCP_ACK,
+				    .opts = MG_SEG_OPT_TS,
 				    .tsval = 5010 });
 	assert_int_equal(b.s->conn_pool.nr_used, 3);
 	sb_free(&b);
@@ -535,7 +589,8 @@ static int listen_at(struct sb *b, uint32_t addr, uint16_t port, uint16_t flags)
 {
 	mg_ctl_init(b->msg, MG_CTL_TCP_LISTEN, 1, 1);
 	b->msg->listen[0] = (struct mg_ctl_listen){
-		.addr = mg_addr_v4(addr), .port = port, .flags = flags, .backlog = 4 };
+		.addr = mg_addr_v4(addr), .port = port, .flags = flags, .backlog = 4
+	};
 	return sb_ctl(b, MG_CTL_TCP_LISTEN, 1);
 }
 
@@ -569,7 +624,8 @@ static void test_reuseport_spreads(void **state)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(listen_at(&b, 0, SB_PORT, MG_CTL_LISTEN_REUSEPORT), 0);
 	for (uint16_t i = 0; i < 16; i++)
-		sb_rx(&b, &(struct sb_seg){ .sport = (uint16_t)(3000 + i), .seq = 1, .flags = MG_TCP_SYN });
+		sb_rx(&b, &(struct sb_seg){
+				  .sport = (uint16_t)(3000 + i), .seq = 1, .flags = MG_TCP_SYN });
 	for (int i = 0; i < 2; i++)
 		used += b.s->listeners[i].nr_embryos > 2;
 	assert_int_equal(used, 2);
@@ -588,27 +644,44 @@ static void test_cookie_round_trip(void **state)
 	sb_new(&b);
 	sb_listen(&b, 8);
 	for (uint16_t n = 0; n < b.lim.embryos_max; n++)
-		sb_rx(&b, &(struct sb_seg){ .sport = (uint16_t)(3000 + n), .seq = 1, .flags = MG_TCP_SYN });
+		sb_rx(&b, &(struct sb_seg){
+				  .sport = (uint16_t)(3000 + n), .seq = 1, .flags = MG_TCP_SYN });
 	sb_clear(&b);
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS, .flags = MG_TCP_SYN, .wnd = 64240, .mss = 1460, .ws = 7,
-				    .tsval = 5000, .opts = SYN_OPTS });
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS,
+				    .flags = MG_TCP_SYN,
+				    .wnd = 64240,
+				    .mss = 1460,
+				    .ws = 7,
+				    .tsval = 5000,
+				    .opts = SYN_OPTS });
 	seg = *sb_tx(&b);
 	assert_int_equal(b.s->stats.cookies_sent, 1);
 	assert_int_equal(seg.opts, SYN_OPTS);
 	assert_int_equal(b.s->embryo_pool.nr_used, b.lim.embryos_max);
 	b.now_ns += 63 * MG_NS_PER_S;
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1, .ack = seg.seq + 2, .flags = MG_TCP_ACK,
-				    .opts = MG_SEG_OPT_TS, .tsval = 5001, .tsecr = seg.tsval });
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1,
+				    .ack = seg.seq + 2,
+				    .flags = MG_TCP_ACK,
+				    .opts = MG_SEG_OPT_TS,
+				    .tsval = 5001,
+				    .tsecr = seg.tsval });
 	assert_int_equal(b.s->stats.cookies_failed, 1);
 	expect_rst(&b, seg.seq + 2, 0, MG_TCP_RST);
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1, .ack = seg.seq + 1, .flags = MG_TCP_ACK, .wnd = 502,
-				    .opts = MG_SEG_OPT_TS, .tsval = 5001, .tsecr = seg.tsval, .len = 5 });
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1,
+				    .ack = seg.seq + 1,
+				    .flags = MG_TCP_ACK,
+				    .wnd = 502,
+				    .opts = MG_SEG_OPT_TS,
+				    .tsval = 5001,
+				    .tsecr = seg.tsval,
+				    .len = 5 });
 	assert_int_equal(b.s->stats.cookies_accepted, 1);
 	i = &sb_cmd(&b, MG_CMD_INSTALL)->install;
 	assert_int_equal(i->mss, 1448);
 	assert_int_equal(i->snd_wscale, 7);
 	assert_int_equal(i->rcv_wscale, 7);
-	assert_int_equal(i->flags & (MG_FLOW_TS | MG_FLOW_SACK | MG_FLOW_WS), MG_FLOW_TS | MG_FLOW_SACK | MG_FLOW_WS);
+	assert_int_equal(i->flags & (MG_FLOW_TS | MG_FLOW_SACK | MG_FLOW_WS),
+			 MG_FLOW_TS | MG_FLOW_SACK | MG_FLOW_WS);
 	assert_int_equal(i->irs, SB_PISS);
 	assert_int_equal(i->iss, seg.seq);
 	assert_int_equal(i->snd_wnd, 502 << 7);
@@ -626,7 +699,8 @@ static void test_no_cookies_drops(void **state)
 	sb_start(&b, true);
 	sb_listen(&b, 8);
 	for (uint16_t n = 0; n < b.lim.embryos_max; n++)
-		sb_rx(&b, &(struct sb_seg){ .sport = (uint16_t)(3000 + n), .seq = 1, .flags = MG_TCP_SYN });
+		sb_rx(&b, &(struct sb_seg){
+				  .sport = (uint16_t)(3000 + n), .seq = 1, .flags = MG_TCP_SYN });
 	sb_clear(&b);
 	sb_rx(&b, &plain_syn);
 	sb_tx_none(&b);

@@ -37,15 +37,35 @@ static void setup(struct fixture *f, bool is_inline)
 	memset(f, 0, sizeof(*f));
 	f->conf.is_inline = is_inline;
 	f->conf.tcp = (struct mg_slow_conf){
-		.ttl = 64, .rto_initial_ms = 1000, .rto_min_ms = 200, .rto_max_ms = 120000, .initial_cwnd_segments = 10,
-		.rcvbuf_bytes = 65536, .rcvbuf_max_bytes = 65536, .sndbuf_bytes = 65536, .sndbuf_max_bytes = 65536,
-		.ephemeral_first = 32768, .ephemeral_last = 60999, .congestion_control = "cubic",
-		.syn_retries = 6, .retries = 15, .arp_retry_ms = 1000, .arp_reachable_ms = 30000,
+		.ttl = 64,
+		.rto_initial_ms = 1000,
+		.rto_min_ms = 200,
+		.rto_max_ms = 120000,
+		.initial_cwnd_segments = 10,
+		.rcvbuf_bytes = 65536,
+		.rcvbuf_max_bytes = 65536,
+		.sndbuf_bytes = 65536,
+		.sndbuf_max_bytes = 65536,
+		.ephemeral_first = 32768,
+		.ephemeral_last = 60999,
+		.congestion_control = "cubic",
+		.syn_retries = 6,
+		.retries = 15,
+		.arp_retry_ms = 1000,
+		.arp_reachable_ms = 30000,
 	};
 	f->conf.limits = (struct mg_slow_limits){
-		.nr_workers = 1, .conns_max = 16, .listeners_max = 4, .embryos_max = 16, .time_waits_max = 16,
-		.neighbours_max = 16, .arp_queue_max = 16, .apps_max = 2, .app_windows_max = 16,
-		.app_payload_bytes_max = 1 << 20, .hash_seed = 7,
+		.nr_workers = 1,
+		.conns_max = 16,
+		.listeners_max = 4,
+		.embryos_max = 16,
+		.time_waits_max = 16,
+		.neighbours_max = 16,
+		.arp_queue_max = 16,
+		.apps_max = 2,
+		.app_windows_max = 16,
+		.app_payload_bytes_max = 1 << 20,
+		.hash_seed = 7,
 	};
 	assert_int_equal(mg_slow_loop_new(&f->conf, &f->loop), 0);
 	assert_int_equal(mg_slow_add_port(mg_slow_loop_engine(f->loop), &port, &idx), 0);
@@ -65,7 +85,9 @@ static void teardown(struct fixture *f)
 
 static void make_app(struct fixture *f)
 {
-	struct mg_app_layout layout = { .nr_windows = 16, .nr_contexts = 1, .nr_workers = 1, .payload_bytes = 1 << 20 };
+	struct mg_app_layout layout = {
+		.nr_windows = 16, .nr_contexts = 1, .nr_workers = 1, .payload_bytes = 1 << 20
+	};
 	size_t bytes = mg_app_region_bytes(&layout);
 	struct mg_slow_req req = { .type = MG_SLOW_REQ_APP_ADD };
 
@@ -153,10 +175,14 @@ static void wait_answer(struct fixture *f, uint32_t kind, struct mg_slow_loop_an
 
 static void listen_once(struct fixture *f, struct mg_ctl_msg *msg, uint16_t port)
 {
-	struct mg_slow_req req = { .type = MG_SLOW_REQ_CTL, .app = f->app, .msg = msg, .cookie = msg };
+	struct mg_slow_req req = {
+		.type = MG_SLOW_REQ_CTL, .app = f->app, .msg = msg, .cookie = msg
+	};
 
 	mg_ctl_init(msg, MG_CTL_TCP_LISTEN, 5, 1);
-	msg->listen[0] = (struct mg_ctl_listen){ .addr = mg_addr_v4(0), .port = port, .backlog = 4 };
+	msg->listen[0] = (struct mg_ctl_listen){ .addr = mg_addr_v4(0),
+						 .port = port,
+						 .backlog = 4 };
 	assert_true(mg_slow_loop_request(f->loop, &req));
 }
 
@@ -231,7 +257,8 @@ static void test_worker_is_woken_only_when_asleep(void **state)
 	make_app(&f);
 	assert_false(is_readable(f.worker_fd, 0));
 	atomic_store(&f.worker_sleeping, 1);
-	assert_true(mg_slow_loop_request(f.loop, &(struct mg_slow_req){ .type = MG_SLOW_REQ_HOLDER }));
+	assert_true(
+		mg_slow_loop_request(f.loop, &(struct mg_slow_req){ .type = MG_SLOW_REQ_HOLDER }));
 	assert_true(is_readable(f.worker_fd, 0)); /* inline: the request rings worker 0 */
 	teardown(&f);
 }

@@ -25,7 +25,8 @@ static void rx_arp(struct sb *b, const struct mg_arp_view *arp)
 	sb_rx_frame(b, frame, mg_wire_arp_emit_frame(frame, arp));
 }
 
-static void peer_says(struct sb *b, uint16_t op, struct mg_addr spa, struct mg_addr tpa, const struct mg_mac *sha)
+static void peer_says(struct sb *b, uint16_t op, struct mg_addr spa, struct mg_addr tpa,
+		      const struct mg_mac *sha)
 {
 	struct mg_arp_view arp = { .op = op, .sha = *sha, .tha = b->mac, .spa = spa, .tpa = tpa };
 
@@ -59,7 +60,7 @@ static void test_announces_at_start(void **state)
 	arp = tx_arp(&b);
 	assert_int_equal(arp->op, MG_ARP_REQUEST);
 	assert_true(is_addr(&arp->spa, SB_US) && is_addr(&arp->tpa, SB_US));
-	assert_int_equal(b.last.pkt.data[0], 0xff);
+	assert_int_equal(sb_pkt(&b.last)->data[0], 0xff);
 	sb_free(&b);
 }
 
@@ -82,7 +83,8 @@ static void test_answers_requests_for_us(void **state)
 	peer_says(&b, MG_ARP_REQUEST, mg_addr_v4(0x01020304), mg_addr_v4(0x0a4d0009), &b.peer_mac);
 	sb_tx_none(&b);
 	assert_int_equal(b.s->neighs.pool.nr_used, 1);
-	peer_says(&b, MG_ARP_REQUEST, mg_addr_v4(0), SB_US, &b.peer_mac); /* RFC 5227 probe: answer, learn nothing */
+	peer_says(&b, MG_ARP_REQUEST, mg_addr_v4(0), SB_US,
+		  &b.peer_mac); /* RFC 5227 probe: answer, learn nothing */
 	assert_non_null(tx_arp(&b));
 	assert_int_equal(b.s->neighs.pool.nr_used, 1);
 	sb_free(&b);
@@ -103,7 +105,7 @@ static void test_resolves_and_queues(void **state)
 	sb_tx_none(&b); /* the SYN waits */
 	peer_says(&b, MG_ARP_REPLY, SB_PEER, SB_US, &b.peer_mac);
 	assert_int_equal(sb_tx(&b)->flags, MG_TCP_SYN);
-	assert_memory_equal(b.last.pkt.data, b.peer_mac.b, 6);
+	assert_memory_equal(sb_pkt(&b.last)->data, b.peer_mac.b, 6);
 	sb_tx_none(&b);
 	sb_free(&b);
 }
@@ -134,7 +136,8 @@ static void test_queue_is_bounded(void **state)
 	(void)state;
 	start(&b);
 	for (uint16_t i = 0; i < 30; i++)
-		sb_rx(&b, &(struct sb_seg){ .sport = (uint16_t)(i + 1), .seq = 1, .flags = MG_TCP_SYN });
+		sb_rx(&b, &(struct sb_seg){
+				  .sport = (uint16_t)(i + 1), .seq = 1, .flags = MG_TCP_SYN });
 	assert_int_equal(b.s->neighs.slot_pool.nr_used, MG_NEIGH_QUEUE_MAX);
 	assert_int_equal(b.s->stats.arp_queue_drops, 30 - MG_NEIGH_QUEUE_MAX);
 	sb_free(&b);
@@ -202,7 +205,7 @@ static void test_ageing(void **state)
 	sb_rx(&b, &(struct sb_seg){ .seq = 1, .flags = MG_TCP_SYN });
 	arp = tx_arp(&b);
 	assert_int_equal(arp->op, MG_ARP_REQUEST);
-	assert_memory_equal(b.last.pkt.data, b.peer_mac.b, 6); /* unicast */
+	assert_memory_equal(sb_pkt(&b.last)->data, b.peer_mac.b, 6); /* unicast */
 	assert_int_equal(sb_tx(&b)->flags, MG_TCP_RST | MG_TCP_ACK);
 	assert_int_equal(n->state, MG_NEIGH_PROBE);
 	peer_says(&b, MG_ARP_REPLY, SB_PEER, SB_US, &b.peer_mac);
@@ -270,11 +273,13 @@ static void test_table_full_evicts_unused(void **state)
 
 /* ---- ICMP ---- */
 
-static uint32_t icmp_frame(struct sb *b, uint8_t *frame, uint8_t type, uint8_t code, uint32_t word, const void *body,
-			   uint32_t len)
+static uint32_t icmp_frame(struct sb *b, uint8_t *frame, uint8_t type, uint8_t code, uint32_t word,
+			   const void *body, uint32_t len)
 {
 	struct mg_addr src = SB_PEER, dst = SB_US;
-	struct mg_ip_spec ip = { .src = &src, .dst = &dst, .l4_len = 8 + len, .proto = MG_IPPROTO_ICMP, .ttl = 64 };
+	struct mg_ip_spec ip = {
+		.src = &src, .dst = &dst, .l4_len = 8 + len, .proto = MG_IPPROTO_ICMP, .ttl = 64
+	};
 	uint8_t *l4 = frame + MG_ETH_HLEN + MG_IPV4_HLEN;
 
 	(void)mg_wire_eth_emit(frame, &b->mac, &b->peer_mac, MG_ETHERTYPE_IPV4);
@@ -300,7 +305,8 @@ static void test_echo(void **state)
 	(void)state;
 	sb_new(&b);
 	memset(data, 'x', sizeof(data));
-	sb_rx_frame(&b, frame, icmp_frame(&b, frame, MG_ICMP_ECHO, 0, 0x12340005, data, sizeof(data)));
+	sb_rx_frame(&b, frame,
+		    icmp_frame(&b, frame, MG_ICMP_ECHO, 0, 0x12340005, data, sizeof(data)));
 	v = sb_tx_frame(&b);
 	assert_non_null(v);
 	assert_int_equal(v->kind, MG_FRAME_ICMP);
@@ -313,11 +319,16 @@ static void test_echo(void **state)
 }
 
 /* An error about a segment of ours with this sequence number. */
-static void rx_error(struct sb *b, uint8_t code, uint32_t word, const struct mg_tuple *t, uint32_t seq)
+static void rx_error(struct sb *b, uint8_t code, uint32_t word, const struct mg_tuple *t,
+		     uint32_t seq)
 {
 	uint8_t frame[256], quote[64];
 	struct mg_frame_spec spec = {
-		.src = &t->laddr, .dst = &t->raddr, .payload_len = 1460, .ttl = 64, .csum = MG_TX_CSUM_NONE,
+		.src = &t->laddr,
+		.dst = &t->raddr,
+		.payload_len = 1460,
+		.ttl = 64,
+		.csum = MG_TX_CSUM_NONE,
 		.tcp = { .sport = t->lport, .dport = t->rport, .seq = seq, .flags = MG_TCP_ACK },
 	};
 
@@ -410,17 +421,30 @@ static void test_longest_prefix(void **state)
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(mg_routes_add_port(&r, &port, &p), 0);
 	assert_int_equal(mg_routes_find(&r, &dst, &hop), -ENETUNREACH);
-	assert_int_equal(mg_routes_add_addr(&r, &(struct mg_slow_addr){ mg_addr_v4(0xc0a80001), 24, 0 }), 0);
-	assert_int_equal(mg_routes_add_addr(&r, &(struct mg_slow_addr){ mg_addr_v4(0xc0a80001), 24, 1 }), -EEXIST);
-	assert_int_equal(mg_routes_add_addr(&r, &(struct mg_slow_addr){ mg_addr_v4(0xc0a80101), 24, 9 }), -EINVAL);
-	assert_int_equal(mg_routes_add_addr(&r, &(struct mg_slow_addr){ mg_addr_v4(0xc0a80101), 33, 1 }), -EINVAL);
-	assert_int_equal(mg_routes_add_addr(&r, &(struct mg_slow_addr){ mg_addr_v4(0xc0a80101), 24, 1 }), 0);
-	assert_int_equal(mg_routes_add_route(
-				 &r, &(struct mg_slow_route){ mg_addr_v4(0), 0, 0, mg_addr_v4(0xc0a800fe) }), 0);
-	assert_int_equal(mg_routes_add_route(&r, &(struct mg_slow_route){ mg_addr_v4(0x0a000000), 8, 1,
-									  mg_addr_v4(0xc0a801fe) }), 0);
-	assert_int_equal(mg_routes_add_route(&r, &(struct mg_slow_route){ mg_addr_v4(0x0a010000), 16, 1,
-									  mg_addr_v4(0xc0a801fd) }), 0);
+	assert_int_equal(
+		mg_routes_add_addr(&r, &(struct mg_slow_addr){ mg_addr_v4(0xc0a80001), 24, 0 }), 0);
+	assert_int_equal(mg_routes_add_addr(&r, &(struct mg_slow_addr){ mg_addr_v4(0xc0a80001), 24,
+									1 }),
+			 -EEXIST);
+	assert_int_equal(mg_routes_add_addr(&r, &(struct mg_slow_addr){ mg_addr_v4(0xc0a80101), 24,
+									9 }),
+			 -EINVAL);
+	assert_int_equal(mg_routes_add_addr(&r, &(struct mg_slow_addr){ mg_addr_v4(0xc0a80101), 33,
+									1 }),
+			 -EINVAL);
+	assert_int_equal(
+		mg_routes_add_addr(&r, &(struct mg_slow_addr){ mg_addr_v4(0xc0a80101), 24, 1 }), 0);
+	assert_int_equal(mg_routes_add_route(&r, &(struct mg_slow_route){ mg_addr_v4(0), 0, 0,
+									  mg_addr_v4(0xc0a800fe) }),
+			 0);
+	assert_int_equal(mg_routes_add_route(&r,
+					     &(struct mg_slow_route){ mg_addr_v4(0x0a000000), 8, 1,
+								      mg_addr_v4(0xc0a801fe) }),
+			 0);
+	assert_int_equal(mg_routes_add_route(&r,
+					     &(struct mg_slow_route){ mg_addr_v4(0x0a010000), 16, 1,
+								      mg_addr_v4(0xc0a801fd) }),
+			 0);
 	assert_int_equal(mg_routes_find(&r, &dst, &hop), 0);
 	assert_int_equal(hop.port, 1);
 	assert_int_equal(mg_addr_to_v4(&hop.addr), 0xc0a801fd);

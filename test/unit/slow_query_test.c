@@ -17,7 +17,8 @@ static int set_option(struct sb *b, uint32_t option, int64_t value, const char *
 
 	mg_ctl_init(b->msg, MG_CTL_TCP_SET_OPTION, 1, 1);
 	b->msg->opt[0] = (struct mg_ctl_opt){
-		.window = c->window, .gen = c->window_gen, .option = option, .value = value };
+		.window = c->window, .gen = c->window_gen, .option = option, .value = value
+	};
 	if (text != NULL)
 		strncpy(b->msg->opt[0].text, text, sizeof(b->msg->opt[0].text) - 1);
 	return sb_ctl(b, MG_CTL_TCP_SET_OPTION, 1);
@@ -28,7 +29,9 @@ static int64_t get_option(struct sb *b, uint32_t option)
 	struct mg_conn *c = sb_conn(b);
 
 	mg_ctl_init(b->msg, MG_CTL_TCP_GET_OPTION, 1, 1);
-	b->msg->opt[0] = (struct mg_ctl_opt){ .window = c->window, .gen = c->window_gen, .option = option };
+	b->msg->opt[0] = (struct mg_ctl_opt){ .window = c->window,
+					      .gen = c->window_gen,
+					      .option = option };
 	assert_int_equal(sb_ctl(b, MG_CTL_TCP_GET_OPTION, 1), 0);
 	assert_int_equal(b->nr_replies, 1);
 	return b->msg->opt[0].value;
@@ -36,11 +39,18 @@ static int64_t get_option(struct sb *b, uint32_t option)
 
 static void test_options_round_trip(void **state)
 {
-	static const struct { uint32_t option; int64_t good, bad; } cases[] = {
-		{ MG_CTL_OPT_KEEPALIVE, 1, INT64_MIN },   { MG_CTL_OPT_KEEPIDLE_S, 30, 0 },
-		{ MG_CTL_OPT_KEEPINTVL_S, 5, 40000 },     { MG_CTL_OPT_KEEPCNT, 4, 128 },
-		{ MG_CTL_OPT_USER_TIMEOUT_MS, 9000, -1 }, { MG_CTL_OPT_TTL, 7, 256 },
-		{ MG_CTL_OPT_TOS, 0x20, 256 },            { MG_CTL_OPT_LINGER_MS, 5, -2 },
+	static const struct {
+		uint32_t option;
+		int64_t good, bad;
+	} cases[] = {
+		{ MG_CTL_OPT_KEEPALIVE, 1, INT64_MIN },
+		{ MG_CTL_OPT_KEEPIDLE_S, 30, 0 },
+		{ MG_CTL_OPT_KEEPINTVL_S, 5, 40000 },
+		{ MG_CTL_OPT_KEEPCNT, 4, 128 },
+		{ MG_CTL_OPT_USER_TIMEOUT_MS, 9000, -1 },
+		{ MG_CTL_OPT_TTL, 7, 256 },
+		{ MG_CTL_OPT_TOS, 0x20, 256 },
+		{ MG_CTL_OPT_LINGER_MS, 5, -2 },
 	};
 	struct sb b;
 
@@ -51,7 +61,8 @@ static void test_options_round_trip(void **state)
 		assert_int_equal(set_option(&b, cases[i].option, cases[i].good, NULL), 0);
 		assert_int_equal(get_option(&b, cases[i].option), cases[i].good);
 		if (cases[i].bad != INT64_MIN)
-			assert_int_equal(set_option(&b, cases[i].option, cases[i].bad, NULL), -EINVAL);
+			assert_int_equal(set_option(&b, cases[i].option, cases[i].bad, NULL),
+					 -EINVAL);
 	}
 	assert_int_equal(sb_cmd(&b, MG_CMD_SET_OPT)->opt.opt, MG_FLOW_OPT_TTL);
 	assert_int_equal(sb_cmd(&b, MG_CMD_SET_OPT)->opt.value, 0x20);
@@ -150,13 +161,17 @@ static void test_samples_move_the_window(void **state)
 {
 	struct sb b;
 	struct mg_conn *c;
-	struct mg_ev_sample ev = { .flags = MG_SAMPLE_CWND_LIMITED, .acked_bytes = 14480, .srtt_us = 10000 };
+	struct mg_ev_sample ev = { .flags = MG_SAMPLE_CWND_LIMITED,
+				   .acked_bytes = 14480,
+				   .srtt_us = 10000 };
 	const struct sb_cmd *cmd;
 
 	(void)state;
 	sb_new(&b);
 	c = sb_established(&b);
-	ev.msg = (struct mg_msg){ .type = MG_EV_SAMPLE, .len = sizeof(ev), .flow = c->idx, .gen = c->gen };
+	ev.msg = (struct mg_msg){
+		.type = MG_EV_SAMPLE, .len = sizeof(ev), .flow = c->idx, .gen = c->gen
+	};
 	mg_slow_event(b.s, 0, &ev.msg, b.now_ns);
 	cmd = sb_cmd(&b, MG_CMD_SET_CC);
 	assert_int_equal(cmd->cc.cwnd_bytes, 28960);
@@ -224,8 +239,9 @@ static void test_info_option(void **state)
 	sb_new(&b);
 	c = sb_established(&b);
 	mg_ctl_init(b.msg, MG_CTL_TCP_GET_OPTION, 1, 1);
-	b.msg->opt[0] = (struct mg_ctl_opt){
-		.window = c->window, .gen = c->window_gen, .option = MG_CTL_OPT_INFO };
+	b.msg->opt[0] = (struct mg_ctl_opt){ .window = c->window,
+					     .gen = c->window_gen,
+					     .option = MG_CTL_OPT_INFO };
 	(void)sb_ctl(&b, MG_CTL_TCP_GET_OPTION, 1);
 	assert_int_equal(b.nr_replies, 0);
 	sb_report(&b, &books);
@@ -280,7 +296,8 @@ static void test_requests_of_strangers(void **state)
 static void test_hostile_doorbells(void **state)
 {
 	struct sb b;
-	struct mg_ev_doorbell ev = { .msg = { .type = MG_EV_DOORBELL, .len = sizeof(ev) }, .a_flags = UINT32_MAX };
+	struct mg_ev_doorbell ev = { .msg = { .type = MG_EV_DOORBELL, .len = sizeof(ev) },
+				     .a_flags = UINT32_MAX };
 
 	(void)state;
 	sb_new(&b);

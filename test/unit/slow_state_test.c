@@ -13,16 +13,36 @@
 
 static const char *const edges[] = {
 	/* passive and active OPEN, SEND on a listener */
-	"CLOSED LISTEN", "CLOSED SYN-SENT", "LISTEN SYN-RECEIVED", "LISTEN SYN-SENT",
+	"CLOSED LISTEN",
+	"CLOSED SYN-SENT",
+	"LISTEN SYN-RECEIVED",
+	"LISTEN SYN-SENT",
 	/* handshakes; a reset brings a passive one back */
-	"SYN-SENT SYN-RECEIVED", "SYN-SENT ESTABLISHED", "SYN-RECEIVED ESTABLISHED", "SYN-RECEIVED LISTEN",
+	"SYN-SENT SYN-RECEIVED",
+	"SYN-SENT ESTABLISHED",
+	"SYN-RECEIVED ESTABLISHED",
+	"SYN-RECEIVED LISTEN",
 	"SYN-RECEIVED FIN-WAIT-1",
 	/* closing */
-	"ESTABLISHED FIN-WAIT-1", "ESTABLISHED CLOSE-WAIT", "CLOSE-WAIT LAST-ACK", "FIN-WAIT-1 FIN-WAIT-2",
-	"FIN-WAIT-1 CLOSING", "FIN-WAIT-1 TIME-WAIT", "FIN-WAIT-2 TIME-WAIT", "CLOSING TIME-WAIT",
+	"ESTABLISHED FIN-WAIT-1",
+	"ESTABLISHED CLOSE-WAIT",
+	"CLOSE-WAIT LAST-ACK",
+	"FIN-WAIT-1 FIN-WAIT-2",
+	"FIN-WAIT-1 CLOSING",
+	"FIN-WAIT-1 TIME-WAIT",
+	"FIN-WAIT-2 TIME-WAIT",
+	"CLOSING TIME-WAIT",
 	/* everything can end: reset, abort, time-out, last ACK, 2 MSL */
-	"LISTEN CLOSED", "SYN-SENT CLOSED", "SYN-RECEIVED CLOSED", "ESTABLISHED CLOSED", "CLOSE-WAIT CLOSED",
-	"FIN-WAIT-1 CLOSED", "CLOSING CLOSED", "LAST-ACK CLOSED", "FIN-WAIT-2 CLOSED", "TIME-WAIT CLOSED",
+	"LISTEN CLOSED",
+	"SYN-SENT CLOSED",
+	"SYN-RECEIVED CLOSED",
+	"ESTABLISHED CLOSED",
+	"CLOSE-WAIT CLOSED",
+	"FIN-WAIT-1 CLOSED",
+	"CLOSING CLOSED",
+	"LAST-ACK CLOSED",
+	"FIN-WAIT-2 CLOSED",
+	"TIME-WAIT CLOSED",
 };
 
 static bool is_edge(const char *from, const char *to)
@@ -30,7 +50,8 @@ static bool is_edge(const char *from, const char *to)
 	for (size_t i = 0; i < sizeof(edges) / sizeof(edges[0]); i++) {
 		size_t len = strlen(from);
 
-		if (strncmp(edges[i], from, len) == 0 && edges[i][len] == ' ' && strcmp(edges[i] + len + 1, to) == 0)
+		if (strncmp(edges[i], from, len) == 0 && edges[i][len] == ' ' &&
+		    strcmp(edges[i] + len + 1, to) == 0)
 			return true;
 	}
 	return false;
@@ -41,7 +62,8 @@ static void test_all_pairs(void **state)
 	(void)state;
 	for (uint32_t from = 0; from < MG_TCP_STATES; from++)
 		for (uint32_t to = 0; to < MG_TCP_STATES; to++)
-			assert_int_equal(mg_state_is_legal(from, to), is_edge(mg_state_name(from), mg_state_name(to)));
+			assert_int_equal(mg_state_is_legal(from, to),
+					 is_edge(mg_state_name(from), mg_state_name(to)));
 }
 
 static void test_out_of_range(void **state)
