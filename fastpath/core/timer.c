@@ -109,6 +109,9 @@ void mg_timer_fire(struct mg_fp *fp, struct mg_flow *f)
 
 	f->armed_ns = MG_TIME_NEVER;
 	mg_fp_count(fp, MG_FPS_TIMERS, 1);
+	/* What came in earlier in this turn may have acknowledged what the timer is about. */
+	if (f->run == MG_FLOW_LIVE && mg_flow_has(f, MG_FF_PENDING))
+		choose_rtx(fp, f);
 	if (f->run == MG_FLOW_LIVE && f->rtx_ns <= now) {
 		fire_rtx(fp, f);
 		due = true;

@@ -164,6 +164,20 @@ static void reneging(void **state)
 	fb_close(&b);
 }
 
+/* In one turn segments come before timers: the ACK that is in hand already counts. */
+static void ack_beats_the_timer(void **state)
+{
+	(void)state;
+	send_segments(3, MG_FLOW_SACK);
+	b.now += 5 * MG_NS_PER_S;
+	fb_rx_seg(&b, &(struct fb_seg){ .ack = 3000 });
+	(void)mg_fp_timers(b.fp, b.now);
+	fb_flush(&b);
+	assert_int_equal(fb_stat(&b, MG_FPS_RTOS), 0);
+	FB_TX_NONE(&b);
+	fb_close(&b);
+}
+
 /* ---- Fast retransmit with SACK: patterns of lost segments ---- */
 
 static void lose_the_first(void **state)
@@ -608,6 +622,7 @@ int main(void)
 		cmocka_unit_test(rto_repairs_everything),
 		cmocka_unit_test(stale_cwnd_after_rto),
 		cmocka_unit_test(reneging),
+		cmocka_unit_test(ack_beats_the_timer),
 		cmocka_unit_test(lose_the_first),
 		cmocka_unit_test(lose_many),
 		cmocka_unit_test(prr_halves_smoothly),
