@@ -28,7 +28,9 @@ static bool travels(uint16_t type)
 
 static void text(char *buf, size_t size, const char *what, uint32_t i)
 {
-	(void)snprintf(buf, size, "%s-%u", what, i);
+	int len = snprintf(buf, size, "%s-%u", what, i);
+
+	assert_true(len > 0 && (size_t)len < size);
 }
 
 static void fill_info(struct mg_ctl_conn_info *c, uint32_t i)
