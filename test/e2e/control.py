@@ -776,6 +776,7 @@ def test_ends_well():
 
 
 def recover():
+    bed.tell()
     bed.end_all()
     shutil.rmtree(bed.path("run"), ignore_errors=True)
     bed.start()

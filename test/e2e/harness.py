@@ -192,6 +192,17 @@ class Bed:
         atexit.register(self.down)
         return self
 
+    def tell(self, lines=15):
+        """Prints the end of mangod's log as TAP comments."""
+        try:
+            with open(self.path("mangod.log"), errors="replace") as f:
+                text = f.read().splitlines()[-lines:]
+        except FileNotFoundError:
+            return
+        state = "is not there" if self.daemon is None else f"ended by {self.daemon.poll()}" \
+            if self.daemon.poll() is not None else "lives"
+        print("\n".join([f"# mangod {state}; its log ends:"] + ["#   " + line for line in text]), flush=True)
+
     def end_all(self):
         """Ends every process of ours, at once."""
         _end_all()
@@ -204,7 +215,8 @@ class Bed:
             self.daemon = None
         _end_all()
         self.testbed("down", check=False)
-        subprocess.run(["rm", "-rf", self.dir], check=False)
+        if "MANGO_E2E_KEEP" not in os.environ:
+            subprocess.run(["rm", "-rf", self.dir], check=False)
 
     def default_config(self):
         interface = "mg1" if self.driver == "tap" else "mg0"
@@ -225,6 +237,8 @@ class Bed:
     def start(self, changes=None, ready=True):
         """Starts mangod and waits until it serves."""
         argv = netns(self.dut) + [tool("mangod"), "-c", self.write_config(changes)]
+        if os.path.exists(self.path("mangod.log")):
+            os.unlink(self.path("mangod.log"))
         self.daemon = Process(argv, self.path("mangod.log"), env=self.env)
         if ready:
             self.wait_ready(self.daemon)
