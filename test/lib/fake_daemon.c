@@ -36,13 +36,14 @@ struct end {
 	uint32_t context;
 	uint32_t worker;
 	bool used;
-	bool released;   /* the application let go */
-	bool flow;       /* connected (or connecting): not yet CLOSED */
+	bool released; /* the application let go */
+	bool flow;     /* connected (or connecting): not yet CLOSED */
 	bool fin_sent;
 	struct end *peer;
 	uint64_t tx_una; /* our own copies */
 	uint64_t rx_tail;
 	int64_t opts[16];
+	char congestion[16];
 };
 
 struct listener {
@@ -128,9 +129,12 @@ static void push(struct fake_daemon *d, struct session *s, uint32_t producer, ui
 static void notify(struct fake_daemon *d, struct end *e, bool slow)
 {
 	struct mg_shm_window *w = window_of(e);
-	struct mg_shm_event ev = { .kind = MG_SHM_EV_CONN, .index = e->index, .gen = e->gen, .cookie = w->cookie };
+	struct mg_shm_event ev = {
+		.kind = MG_SHM_EV_CONN, .index = e->index, .gen = e->gen, .cookie = w->cookie
+	};
 
-	push(d, e->s, slow ? MG_SHM_PRODUCER_SLOW : e->worker + 1, e->context, ev, slow ? &w->s_dirty : &w->w_dirty);
+	push(d, e->s, slow ? MG_SHM_PRODUCER_SLOW : e->worker + 1, e->context, ev,
+	     slow ? &w->s_dirty : &w->w_dirty);
 }
 
 static void wake_apps(struct fake_daemon *d)
@@ -154,8 +158,8 @@ static void wake_apps(struct fake_daemon *d)
 
 /* ---------------------------------------------------------------- connections */
 
-static struct end *end_new(struct fake_daemon *d, struct session *s, uint32_t context, uint64_t cookie,
-			   const struct mg_tuple *tuple, uint32_t state)
+static struct end *end_new(struct fake_daemon *d, struct session *s, uint32_t context,
+			   uint64_t cookie, const struct mg_tuple *tuple, uint32_t state)
 {
 	for (uint32_t i = 0; i < d->conf.nr_windows; i++) {
 		struct end *e = &s->ends[i];
@@ -164,7 +168,12 @@ static struct end *end_new(struct fake_daemon *d, struct session *s, uint32_t co
 
 		if (e->used)
 			continue;
-		*e = (struct end){ .s = s, .index = i, .gen = gen, .context = context, .used = true, .flow = true };
+		*e = (struct end){ .s = s,
+				   .index = i,
+				   .gen = gen,
+				   .context = context,
+				   .used = true,
+				   .flow = true };
 		e->worker = d->next_worker++ % d->conf.nr_workers;
 		atomic_store(&w->rx_tail, 0);
 		atomic_store(&w->tx_una, 0);
@@ -229,7 +238,8 @@ static uint32_t move_bytes(struct fake_daemon *d, struct end *from, struct end *
 {
 	struct mg_shm_window *a = window_of(from), *b = window_of(to);
 	uint64_t head = atomic_load_explicit(&a->tx_head, memory_order_acquire);
-	uint64_t room = d->conf.ring_bytes - (to->rx_tail - atomic_load_explicit(&b->rx_head, memory_order_acquire));
+	uint64_t room = d->conf.ring_bytes -
+			(to->rx_tail - atomic_load_explicit(&b->rx_head, memory_order_acquire));
 	uint64_t n = mg_min_u64(head - from->tx_una, room);
 	uint32_t mask = d->conf.ring_bytes - 1;
 	bool thrown = to->released || (atomic_load(&b->a_flags) & MG_SHM_AF_SHUT_RD) != 0;
@@ -268,7 +278,8 @@ static void pump(struct fake_daemon *d, struct end *from)
 	flags = atomic_load_explicit(&w->a_flags, memory_order_acquire);
 	(void)move_bytes(d, from, to);
 	used = atomic_load_explicit(&w->tx_head, memory_order_acquire) - from->tx_una;
-	if ((flags & MG_SHM_AF_WANT_TX) != 0 && 3 * (d->conf.ring_bytes - used) >= d->conf.ring_bytes)
+	if ((flags & MG_SHM_AF_WANT_TX) != 0 &&
+	    3 * (d->conf.ring_bytes - used) >= d->conf.ring_bytes)
 		notify(d, from, false);
 	if (used > 0 || from->fin_sent || (flags & (MG_SHM_AF_SHUT_WR | MG_SHM_AF_CLOSE)) == 0)
 		return;
@@ -323,7 +334,8 @@ static uint32_t take_doorbells(struct fake_daemon *d, struct session *s)
 				n++;
 				if (bell.index >= d->conf.nr_windows)
 					continue;
-				atomic_exchange_explicit(&s->app.windows[bell.index].a_dirty, 0, memory_order_acq_rel);
+				atomic_exchange_explicit(&s->app.windows[bell.index].a_dirty, 0,
+							 memory_order_acq_rel);
 				if (s->ends[bell.index].used)
 					look(d, &s->ends[bell.index]);
 			}
@@ -342,7 +354,8 @@ static struct listener *find_listener(struct fake_daemon *d, uint16_t port)
 	for (uint32_t i = 0; i < LISTENERS_MAX; i++) {
 		struct listener *l = &d->listeners[i];
 
-		if (l->used && l->port == port && (best == NULL || l->nr_pending < best->nr_pending))
+		if (l->used && l->port == port &&
+		    (best == NULL || l->nr_pending < best->nr_pending))
 			best = l;
 	}
 	return best;
@@ -354,7 +367,9 @@ static void announce(struct fake_daemon *d, struct listener *l)
 
 	while (n < l->nr_pending && l->credits > 0) {
 		struct end *e = l->pending[n++];
-		struct mg_shm_event ev = { .kind = MG_SHM_EV_ACCEPTED, .index = e->index, .gen = e->gen,
+		struct mg_shm_event ev = { .kind = MG_SHM_EV_ACCEPTED,
+					   .index = e->index,
+					   .gen = e->gen,
 					   .cookie = l->cookie };
 
 		l->credits--;
@@ -429,13 +444,14 @@ static int do_set_config(struct fake_daemon *d, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		if (key_index(d->msg.kv[i].key) < 0) {
-			(void)snprintf(d->msg.hdr.text, sizeof(d->msg.hdr.text), "%s: no such key", d->msg.kv[i].key);
+			(void)snprintf(d->msg.hdr.text, sizeof(d->msg.hdr.text), "%s: no such key",
+				       d->msg.kv[i].key);
 			return -ENOENT;
 		}
 	}
 	for (uint32_t i = 0; i < count; i++)
-		(void)snprintf(d->kv_value[key_index(d->msg.kv[i].key)], sizeof(d->kv_value[0]), "%.63s",
-			       d->msg.kv[i].value);
+		(void)snprintf(d->kv_value[key_index(d->msg.kv[i].key)], sizeof(d->kv_value[0]),
+			       "%.63s", d->msg.kv[i].value);
 	return 0;
 }
 
@@ -450,7 +466,8 @@ static int do_get_config(struct fake_daemon *d)
 		size_t len = strlen(prefix);
 		bool section = len == 0 || prefix[len - 1] == '.';
 
-		if (section ? strncmp(kv_keys[i], prefix, len) != 0 : strcmp(kv_keys[i], prefix) != 0)
+		if (section ? strncmp(kv_keys[i], prefix, len) != 0
+			    : strcmp(kv_keys[i], prefix) != 0)
 			continue;
 		memset(kv, 0, sizeof(*kv));
 		(void)snprintf(kv->key, sizeof(kv->key), "%s", kv_keys[i]);
@@ -477,8 +494,13 @@ static int do_listen(struct fake_daemon *d, struct session *s)
 		l = &d->listeners[i];
 		if (l->used)
 			continue;
-		*l = (struct listener){ .used = true, .s = s, .context = item->context, .cookie = item->cookie,
-					.port = item->port, .reuse = reuse, .backlog = item->backlog };
+		*l = (struct listener){ .used = true,
+					.s = s,
+					.context = item->context,
+					.cookie = item->cookie,
+					.port = item->port,
+					.reuse = reuse,
+					.backlog = item->backlog };
 		item->listener = i;
 		atomic_fetch_add(&d->nr_listeners, 1);
 		mg_ctl_set_count(&d->msg, 1);
@@ -492,7 +514,8 @@ static int do_accept(struct fake_daemon *d, struct session *s, uint32_t count)
 	for (uint32_t i = 0; i < count; i++) {
 		struct mg_ctl_accept *a = &d->msg.accept[i];
 
-		if (a->listener >= LISTENERS_MAX || !d->listeners[a->listener].used || d->listeners[a->listener].s != s)
+		if (a->listener >= LISTENERS_MAX || !d->listeners[a->listener].used ||
+		    d->listeners[a->listener].s != s)
 			return -EINVAL;
 		d->listeners[a->listener].credits += a->credits;
 		announce(d, &d->listeners[a->listener]);
@@ -532,14 +555,21 @@ static int do_option(struct fake_daemon *d, struct session *s, uint32_t count, b
 		struct mg_ctl_opt *o = &d->msg.opt[i];
 		struct end *e = o->window < d->conf.nr_windows ? &s->ends[o->window] : NULL;
 
-		if (e == NULL || !e->used || e->gen != o->gen || o->option >= MG_ARRAY_SIZE(e->opts)) {
+		if (e == NULL || !e->used || e->gen != o->gen ||
+		    o->option >= MG_ARRAY_SIZE(e->opts)) {
 			o->status = -ENOTCONN;
 			continue;
 		}
 		if (set)
 			e->opts[o->option] = o->value;
+		if (set && o->option == MG_CTL_OPT_CONGESTION)
+			memcpy(e->congestion, o->text, sizeof(e->congestion));
+		memcpy(o->text, e->congestion, sizeof(o->text));
 		o->value = e->opts[o->option];
-		o->status = set && o->option == MG_CTL_OPT_CONGESTION && strcmp(o->text, "none") == 0 ? -ENOENT : 0;
+		o->status = set && o->option == MG_CTL_OPT_CONGESTION &&
+					    strcmp(o->text, "none") == 0
+				    ? -ENOENT
+				    : 0;
 		o->info.state = 4;
 		o->info.srtt_us = 1234;
 		o->info.mss = 1460;
@@ -635,7 +665,8 @@ static int do_attach(struct fake_daemon *d, struct session *s, int *fds, uint32_
 	if (s->attached)
 		return -EALREADY;
 	if (d->conf.refuse) {
-		(void)snprintf(d->msg.hdr.text, sizeof(d->msg.hdr.text), "attach: user is not allowed");
+		(void)snprintf(d->msg.hdr.text, sizeof(d->msg.hdr.text),
+			       "attach: user is not allowed");
 		return -EACCES;
 	}
 	(void)make_memfd(mg_app_region_bytes(&layout), &s->region_fd, &map);
@@ -681,7 +712,8 @@ static int do_context(struct fake_daemon *d, struct session *s, int *fds, uint32
 	return 0;
 }
 
-static int handle(struct fake_daemon *d, struct session *s, uint16_t type, uint32_t count, int *fds, uint32_t *nr)
+static int handle(struct fake_daemon *d, struct session *s, uint16_t type, uint32_t count, int *fds,
+		  uint32_t *nr)
 {
 	if (type == MG_CTL_ATTACH)
 		return do_attach(d, s, fds, nr);
@@ -859,7 +891,8 @@ static void set_sleeping(struct fake_daemon *d, bool on)
 {
 	for (uint32_t w = 0; w < d->conf.nr_workers; w++) {
 		if (on && !d->conf.no_sleeps)
-			atomic_fetch_add_explicit(&d->info->worker[w].sleeps, 1, memory_order_release);
+			atomic_fetch_add_explicit(&d->info->worker[w].sleeps, 1,
+						  memory_order_release);
 		if (on)
 			mg_sleep_prepare(&d->info->worker[w].sleeping);
 		else
@@ -918,7 +951,8 @@ static void *run(void *arg)
 		(void)poll(pfd, n, bells_pending(d) ? 0 : -1);
 		set_sleeping(d, false);
 		woken(d, pfd, n, who);
-		if (pfd[0].revents != 0 && read(d->quit_fd, &count, sizeof(count)) > 0 && count >= 1u << 20)
+		if (pfd[0].revents != 0 && read(d->quit_fd, &count, sizeof(count)) > 0 &&
+		    count >= 1u << 20)
 			break;
 		if (pfd[0].revents != 0)
 			look_at_all(d);
@@ -942,7 +976,8 @@ static int listen_on(struct fake_daemon *d)
 	memcpy(sa.sun_path, d->path, sizeof(d->path));
 	(void)unlink(d->path);
 	d->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (bind(d->listen_fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(d->listen_fd, 64) < 0)
+	if (bind(d->listen_fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
+	    listen(d->listen_fd, 64) < 0)
 		return -errno;
 	return 0;
 }
