@@ -52,7 +52,8 @@ static bool has_port(const char *text)
 	const char *colon = strrchr(text, ':');
 	size_t digits = colon != NULL ? strspn(colon + 1, "0123456789") : 0;
 
-	return colon != NULL && colon != text && digits > 0 && digits <= 5 && colon[1 + digits] == '\0';
+	return colon != NULL && colon != text && digits > 0 && digits <= 5 &&
+	       colon[1 + digits] == '\0';
 }
 
 int mg_address_parse(const char *text, struct mg_address *ret_address)

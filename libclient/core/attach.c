@@ -65,7 +65,8 @@ static void program_name(char *buf, size_t len)
 	buf[n] = '\0';
 }
 
-static int request_attach(struct mg_client *client, struct mg_ctl_msg *msg, int *fds, uint32_t *ret_nr)
+static int request_attach(struct mg_client *client, struct mg_ctl_msg *msg, int *fds,
+			  uint32_t *ret_nr)
 {
 	struct mg_ctl_attach *a = &msg->attach[0];
 	int err;
@@ -79,7 +80,8 @@ static int request_attach(struct mg_client *client, struct mg_ctl_msg *msg, int 
 	if (err < 0)
 		return err;
 	if (msg->hdr.status < 0) {
-		mg_log(client->env.logp, MG_LOG_ERROR, "attach", "status=%d error=\"%s\"", msg->hdr.status,
+		mg_log(client->env.logp, MG_LOG_ERROR, "attach", "status=%d error=\"%s\"",
+		       msg->hdr.status,
 		       msg->hdr.text[0] != '\0' ? msg->hdr.text : strerror(-msg->hdr.status));
 		memcpy(client->error_text, msg->hdr.text, sizeof(client->error_text));
 		return msg->hdr.status;
@@ -104,7 +106,8 @@ static int map_fd(int fd, uint64_t bytes, int prot, void **ret_map)
 }
 
 /* A section of `stride` or more bytes per element inside the region? */
-static bool section_fits(const struct mg_shm_section *s, uint64_t stride, uint32_t count, uint64_t total)
+static bool section_fits(const struct mg_shm_section *s, uint64_t stride, uint32_t count,
+			 uint64_t total)
 {
 	if (s->stride < stride || s->count < count || s->off > total || s->off % MG_CACHE_LINE != 0)
 		return false;
@@ -117,17 +120,22 @@ static bool sections_fit(const struct mg_client *c, uint32_t nr_contexts)
 	uint32_t producers = c->nr_workers + 1;
 	uint64_t total = c->region_bytes;
 
-	if (!mg_is_pow2(s[MG_SHM_SEC_EVENTS].entries) || !mg_is_pow2(s[MG_SHM_SEC_DOORBELLS].entries))
+	if (!mg_is_pow2(s[MG_SHM_SEC_EVENTS].entries) ||
+	    !mg_is_pow2(s[MG_SHM_SEC_DOORBELLS].entries))
 		return false;
-	return section_fits(&s[MG_SHM_SEC_CONTEXTS], sizeof(struct mg_shm_context), nr_contexts, total) &&
+	return section_fits(&s[MG_SHM_SEC_CONTEXTS], sizeof(struct mg_shm_context), nr_contexts,
+			    total) &&
 	       section_fits(&s[MG_SHM_SEC_EVENTS],
-			    mg_spsc_bytes(s[MG_SHM_SEC_EVENTS].entries, sizeof(struct mg_shm_event)),
+			    mg_spsc_bytes(s[MG_SHM_SEC_EVENTS].entries,
+					  sizeof(struct mg_shm_event)),
 			    nr_contexts * producers, total) &&
 	       section_fits(&s[MG_SHM_SEC_DOORBELLS],
-			    mg_spsc_bytes(s[MG_SHM_SEC_DOORBELLS].entries, sizeof(struct mg_shm_doorbell)),
+			    mg_spsc_bytes(s[MG_SHM_SEC_DOORBELLS].entries,
+					  sizeof(struct mg_shm_doorbell)),
 			    nr_contexts * c->nr_workers, total) &&
 	       s[MG_SHM_SEC_WINDOWS].stride == sizeof(struct mg_shm_window) &&
-	       section_fits(&s[MG_SHM_SEC_WINDOWS], sizeof(struct mg_shm_window), c->nr_windows, total);
+	       section_fits(&s[MG_SHM_SEC_WINDOWS], sizeof(struct mg_shm_window), c->nr_windows,
+			    total);
 }
 
 static int refuse(const struct mg_client *client, const char *what)
@@ -154,7 +162,8 @@ static int check_region(struct mg_client *client)
 	if (hdr->nr_contexts > MG_SHM_CONTEXTS_MAX || client->nr_windows > 1u << 24 ||
 	    !sections_fit(client, hdr->nr_contexts))
 		return refuse(client, "the region's sections make no sense");
-	client->windows = (struct mg_shm_window *)(void *)(client->region + client->sections[MG_SHM_SEC_WINDOWS].off);
+	client->windows = (struct mg_shm_window *)(void *)(client->region +
+							   client->sections[MG_SHM_SEC_WINDOWS].off);
 	return 0;
 }
 
@@ -172,8 +181,9 @@ static int adopt(struct mg_client *client, const struct mg_ctl_attached *a, int 
 	void *region = NULL, *info = NULL;
 	int err;
 
-	if (a->nr_workers == 0 || a->nr_workers > MG_SHM_WORKERS_MAX || nr != FD_WORKERS + a->nr_workers ||
-	    a->region_bytes < sizeof(struct mg_shm_header) || a->context >= MG_SHM_CONTEXTS_MAX)
+	if (a->nr_workers == 0 || a->nr_workers > MG_SHM_WORKERS_MAX ||
+	    nr != FD_WORKERS + a->nr_workers || a->region_bytes < sizeof(struct mg_shm_header) ||
+	    a->context >= MG_SHM_CONTEXTS_MAX)
 		return -EPROTO;
 	err = map_fd(fds[FD_REGION], a->region_bytes, PROT_READ | PROT_WRITE, &region);
 	if (err < 0)
@@ -257,7 +267,8 @@ int mg_attach_context(struct mg_client *client, uint32_t *ret_context, int *ret_
 	err = mg_transport_local_request_fds(client->local, msg, fds, 1, &nr);
 	if (err == 0)
 		err = msg->hdr.status;
-	if (err == 0 && (msg->hdr.count != 1 || nr != 1 || msg->attached[0].context >= MG_SHM_CONTEXTS_MAX))
+	if (err == 0 &&
+	    (msg->hdr.count != 1 || nr != 1 || msg->attached[0].context >= MG_SHM_CONTEXTS_MAX))
 		err = -EPROTO;
 	if (err == 0) {
 		*ret_context = msg->attached[0].context;

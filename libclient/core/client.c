@@ -57,8 +57,8 @@ int mg_client_open(const char *address, struct mg_client **ret_client)
 	mg_env_read(&client->env);
 	err = open_control(client, &parsed);
 	if (err < 0) {
-		mg_log(client->env.logp, MG_LOG_ERROR, "client", "address=%s error=\"%s\"", parsed.target,
-		       strerror(-err));
+		mg_log(client->env.logp, MG_LOG_ERROR, "client", "address=%s error=\"%s\"",
+		       parsed.target, strerror(-err));
 		mg_client_put(client);
 		return err;
 	}
@@ -154,7 +154,8 @@ int mg_client_request(struct mg_client *client, struct mg_ctl_msg *msg)
 	msg->hdr.token = client->token;
 	err = client->ops->request(client->control, msg);
 	if (err == -ECONNRESET && client->attach_fd >= 0)
-		(void)mg_client_check(client); /* most likely the daemon, and not only this connection */
+		(void)mg_client_check(
+			client); /* most likely the daemon, and not only this connection */
 	if (err < 0)
 		return err;
 	if (msg->hdr.status < 0)
@@ -196,7 +197,8 @@ bool mg_client_probe(struct mg_client *client)
 {
 	if (mg_client_is_dead(client))
 		return true;
-	if (atomic_fetch_add_explicit(&client->probes, 1, memory_order_relaxed) % PROBE_EVERY != PROBE_EVERY - 1)
+	if (atomic_fetch_add_explicit(&client->probes, 1, memory_order_relaxed) % PROBE_EVERY !=
+	    PROBE_EVERY - 1)
 		return false;
 	return mg_client_check(client);
 }

@@ -33,7 +33,8 @@ static int conn_new(struct mg_ctx *ctx, uint32_t index, uint32_t gen, struct mg_
 	if (conn == NULL)
 		return -ENOMEM;
 	mg_source_init(&conn->src, ctx);
-	err = mg_window_bind(&conn->w, client->region, client->region_bytes, &client->windows[index], index, gen);
+	err = mg_window_bind(&conn->w, client->region, client->region_bytes,
+			     &client->windows[index], index, gen);
 	if (err == 0 && conn->w.worker >= client->nr_workers)
 		err = -EBADMSG;
 	if (err < 0) {
@@ -53,8 +54,8 @@ int mg_conn_adopt(struct mg_ctx *ctx, uint32_t index, uint32_t gen, struct mg_co
 	return err;
 }
 
-static int request_connect(struct mg_ctx *ctx, const struct mg_conn_params *params, uint32_t *ret_index,
-			   uint32_t *ret_gen)
+static int request_connect(struct mg_ctx *ctx, const struct mg_conn_params *params,
+			   uint32_t *ret_index, uint32_t *ret_gen)
 {
 	struct mg_ctl_msg *msg = mg_client_msg(MG_CTL_TCP_CONNECT, 1);
 	struct mg_ctl_connect *item;
@@ -79,7 +80,8 @@ static int request_connect(struct mg_ctx *ctx, const struct mg_conn_params *para
 	return err;
 }
 
-int mg_conn_connect(struct mg_ctx *ctx, const struct mg_conn_params *params, struct mg_conn **ret_conn)
+int mg_conn_connect(struct mg_ctx *ctx, const struct mg_conn_params *params,
+		    struct mg_conn **ret_conn)
 {
 	uint32_t index = 0, gen = 0;
 	int err;
@@ -148,7 +150,8 @@ static uint32_t copy_span(struct cursor *c, const struct mg_span *span, bool to_
 	return done;
 }
 
-static uint32_t copy_spans(const struct iovec *iov, int nr, const struct mg_span spans[2], bool to_ring)
+static uint32_t copy_spans(const struct iovec *iov, int nr, const struct mg_span spans[2],
+			   bool to_ring)
 {
 	struct cursor c = { iov, nr, 0 };
 	uint32_t n;
@@ -308,7 +311,8 @@ uint32_t mg_conn_ready(struct mg_conn *conn, uint32_t want)
 		ready |= MG_READY_IN | MG_READY_OUT | MG_READY_HUP | MG_READY_RDHUP;
 		if (atomic_load_explicit(&conn->w.shm->error, memory_order_relaxed) != 0)
 			ready |= MG_READY_ERR;
-	} else if ((want & MG_READY_OUT) != 0 && ((flags & MG_SHM_AF_SHUT_WR) != 0 || is_writable(conn))) {
+	} else if ((want & MG_READY_OUT) != 0 &&
+		   ((flags & MG_SHM_AF_SHUT_WR) != 0 || is_writable(conn))) {
 		ready |= MG_READY_OUT;
 	}
 	return ready;
@@ -331,5 +335,6 @@ int mg_conn_status(const struct mg_conn *conn)
 bool mg_conn_is_flushed(const struct mg_conn *conn)
 {
 	return (mg_window_wflags(&conn->w) & MG_SHM_WF_TX_DONE) != 0 ||
-	       mg_window_state(&conn->w) == MG_SHM_ST_CLOSED || mg_client_is_dead(conn->src.ctx->client);
+	       mg_window_state(&conn->w) == MG_SHM_ST_CLOSED ||
+	       mg_client_is_dead(conn->src.ctx->client);
 }

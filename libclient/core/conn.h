@@ -37,7 +37,8 @@ struct mg_conn_params {
 };
 
 /* Starts an active open. 0: under way, the outcome shows in the window; -errno. */
-int mg_conn_connect(struct mg_ctx *ctx, const struct mg_conn_params *params, struct mg_conn **ret_conn);
+int mg_conn_connect(struct mg_ctx *ctx, const struct mg_conn_params *params,
+		    struct mg_conn **ret_conn);
 /* Takes over an accepted window. Locked. */
 int mg_conn_adopt(struct mg_ctx *ctx, uint32_t index, uint32_t gen, struct mg_conn **ret_conn);
 /* Lets go: gracefully (FIN), or by RST. Frees conn; its watches must be gone. */

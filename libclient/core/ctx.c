@@ -21,11 +21,13 @@ static void bind_rings(struct mg_ctx *ctx)
 
 	for (uint32_t p = 0; p <= c->nr_workers; p++)
 		mg_spsc_attach_consumer(&ctx->events[p],
-					c->region + ev->off + ev->stride * (ctx->index * (c->nr_workers + 1) + p),
+					c->region + ev->off +
+						ev->stride * (ctx->index * (c->nr_workers + 1) + p),
 					ev->entries, sizeof(struct mg_shm_event), 0);
 	for (uint32_t w = 0; w < c->nr_workers; w++)
 		mg_spsc_attach_producer(&ctx->bells[w],
-					c->region + db->off + db->stride * (ctx->index * c->nr_workers + w),
+					c->region + db->off +
+						db->stride * (ctx->index * c->nr_workers + w),
 					db->entries, sizeof(struct mg_shm_doorbell), 0);
 }
 
@@ -53,7 +55,8 @@ static int ctx_new(struct mg_client *client, struct mg_ctx **ret_ctx)
 		free(ctx);
 		return err;
 	}
-	ctx->shm = (struct mg_shm_context *)(void *)(client->region + sec->off + sec->stride * ctx->index);
+	ctx->shm = (struct mg_shm_context *)(void *)(client->region + sec->off +
+						     sec->stride * ctx->index);
 	ctx->spin_ns = client->env.spin_us * 1000u;
 	ctx->spin_now_ns = ctx->spin_ns;
 	ctx->next_cookie = 1;
@@ -181,7 +184,8 @@ static void on_conn(struct mg_ctx *ctx, uint32_t producer, const struct mg_shm_e
 	 */
 	if (conn == NULL || conn->w.gen != ev->gen)
 		return;
-	mg_window_take(producer == MG_SHM_PRODUCER_SLOW ? &conn->w.shm->s_dirty : &conn->w.shm->w_dirty);
+	mg_window_take(producer == MG_SHM_PRODUCER_SLOW ? &conn->w.shm->s_dirty
+							: &conn->w.shm->w_dirty);
 	mg_ctx_changed(&conn->src);
 }
 

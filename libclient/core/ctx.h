@@ -33,8 +33,8 @@ struct mg_lst;
 /* Sources that may be ready, for one consumer. */
 struct mg_queue {
 	struct mg_ctx *ctx;
-	struct mg_list ready;  /* watches; locked */
-	_Atomic uint32_t seq;  /* moves when a watch is added to it */
+	struct mg_list ready; /* watches; locked */
+	_Atomic uint32_t seq; /* moves when a watch is added to it */
 };
 
 /* Something that can become ready. */
@@ -55,7 +55,7 @@ struct mg_watch {
 /* What we know of a window. */
 struct mg_slot {
 	struct mg_conn *conn; /* who owns it */
-	uint64_t queued;      /* the use (generation + 1) that waits in, or went through, an accept queue */
+	uint64_t queued; /* the use (generation + 1) that waits in, or went through, an accept queue */
 };
 
 struct mg_ctx {
@@ -71,7 +71,7 @@ struct mg_ctx {
 	struct mg_slot *slots; /* [nr_windows] */
 	struct mg_list listeners;
 	uint64_t next_cookie;
-	struct mg_list waiters; /* followers */
+	struct mg_list waiters;          /* followers */
 	const _Atomic uint32_t *led_seq; /* what the leader waits for; NULL: nobody leads */
 	bool leader_sleeps;
 	uint32_t rescan_seen;
@@ -80,8 +80,9 @@ struct mg_ctx {
 	pthread_mutex_t bell_lock;
 	struct mg_spsc bells[MG_SHM_WORKERS_MAX];
 	uint32_t woken[MG_SHM_WORKERS_MAX]; /* the worker's `sleeps` that we ended; bell_lock */
-	_Atomic uint32_t owed;  /* bit w: worker w was rung but not woken yet */
-	_Atomic uint64_t batcher; /* the thread whose wake-ups wait for its next mg_ctx_flush(); 0: none */
+	_Atomic uint32_t owed;              /* bit w: worker w was rung but not woken yet */
+	_Atomic uint64_t
+		batcher; /* the thread whose wake-ups wait for its next mg_ctx_flush(); 0: none */
 	_Atomic uint64_t wakes; /* eventfd writes, for tests and benches */
 };
 
@@ -113,7 +114,8 @@ void mg_ctx_wake_waiters(struct mg_ctx *ctx, const _Atomic uint32_t *seq);
  * Waits until *seq differs from `key`. Take the key first, then look at what you wait for, then call this.
  * 0: it moved (look again); -ETIMEDOUT; -EINTR: a signal was handled; -ECONNRESET: the daemon is gone.
  */
-int mg_ctx_wait(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key, uint64_t deadline_ns);
+int mg_ctx_wait(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key,
+		uint64_t deadline_ns);
 static inline uint32_t mg_ctx_key(const _Atomic uint32_t *seq)
 {
 	/* acquire: pairs with the release in mg_ctx_changed(): what is seen after is not older than the key */

@@ -31,5 +31,6 @@ void mg_env_read(struct mg_env *env)
 	env->logp = level != NULL ? &env->log : NULL;
 	if (level != NULL && mg_log_level_parse(level, &env->log.level) < 0)
 		env->log.level = MG_LOG_INFO; /* "1" and the like */
-	env->spin_us = parse_u32(mg_env_get("MANGO_SPIN_US", NULL), MG_ENV_SPIN_US, MG_ENV_SPIN_US_MAX);
+	env->spin_us = parse_u32(mg_env_get("MANGO_SPIN_US", NULL), MG_ENV_SPIN_US,
+				 MG_ENV_SPIN_US_MAX);
 }

@@ -27,7 +27,8 @@ static void reset(struct mg_ctx *ctx, uint32_t index, uint32_t gen)
 	struct mg_client *client = ctx->client;
 	struct mg_window w;
 
-	if (mg_window_bind(&w, client->region, client->region_bytes, &client->windows[index], index, gen) < 0 ||
+	if (mg_window_bind(&w, client->region, client->region_bytes, &client->windows[index], index,
+			   gen) < 0 ||
 	    w.worker >= client->nr_workers)
 		return;
 	mg_window_set(&w, MG_SHM_AF_ABORT);
@@ -53,16 +54,19 @@ static int grow(struct mg_lst *lst)
 static bool is_known(const struct mg_ctx *ctx, uint32_t index, uint32_t gen)
 {
 	const struct mg_slot *slot = &ctx->slots[index];
-	uint32_t flags = atomic_load_explicit(&ctx->client->windows[index].a_flags, memory_order_relaxed);
+	uint32_t flags = atomic_load_explicit(&ctx->client->windows[index].a_flags,
+					      memory_order_relaxed);
 
-	return slot->queued == gen + 1ull || slot->conn != NULL || (flags & (MG_SHM_AF_CLOSE | MG_SHM_AF_ABORT)) != 0;
+	return slot->queued == gen + 1ull || slot->conn != NULL ||
+	       (flags & (MG_SHM_AF_CLOSE | MG_SHM_AF_ABORT)) != 0;
 }
 
 void mg_lst_on_accepted(struct mg_ctx *ctx, uint64_t cookie, uint32_t index, uint32_t gen)
 {
 	struct mg_lst *lst = find(ctx, cookie);
 
-	if (index >= ctx->client->nr_windows || cookie >= MG_COOKIE_CONNECT || is_known(ctx, index, gen))
+	if (index >= ctx->client->nr_windows || cookie >= MG_COOKIE_CONNECT ||
+	    is_known(ctx, index, gen))
 		return;
 	if (lst == NULL || (lst->tail - lst->head == lst->size && grow(lst) < 0)) {
 		reset(ctx, index, gen);
@@ -237,5 +241,7 @@ int mg_lst_accept(struct mg_lst *lst, struct mg_conn **ret_conn)
 
 uint32_t mg_lst_ready(const struct mg_lst *lst)
 {
-	return lst->head != lst->tail || lst->error != 0 || mg_client_is_dead(lst->src.ctx->client) ? MG_READY_IN : 0;
+	return lst->head != lst->tail || lst->error != 0 || mg_client_is_dead(lst->src.ctx->client)
+		       ? MG_READY_IN
+		       : 0;
 }

@@ -30,8 +30,8 @@ struct mg_lst {
 	uint64_t cookie;
 	uint32_t id; /* the daemon's */
 	struct mg_addr addr;
-	uint16_t port; /* as given by the daemon */
-	int error;     /* -errno: it ended */
+	uint16_t port;              /* as given by the daemon */
+	int error;                  /* -errno: it ended */
 	struct mg_lst_entry *queue; /* ring of `size` (power of two) */
 	uint32_t size;
 	uint32_t head;

@@ -5,7 +5,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
-int mg_sockaddr_parse(const struct sockaddr *sa, socklen_t len, struct mg_addr *ret_addr, uint16_t *ret_port)
+int mg_sockaddr_parse(const struct sockaddr *sa, socklen_t len, struct mg_addr *ret_addr,
+		      uint16_t *ret_port)
 {
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;
@@ -30,8 +31,8 @@ int mg_sockaddr_parse(const struct sockaddr *sa, socklen_t len, struct mg_addr *
 	return 0;
 }
 
-void mg_sockaddr_fill(int family, const struct mg_addr *addr, uint16_t port, struct sockaddr *ret_sa,
-		      socklen_t *len)
+void mg_sockaddr_fill(int family, const struct mg_addr *addr, uint16_t port,
+		      struct sockaddr *ret_sa, socklen_t *len)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };

@@ -12,8 +12,9 @@
 #include "proto/base/addr.h"
 
 /* 0; -EINVAL: too short; -EAFNOSUPPORT: neither IPv4 nor IPv6. */
-int mg_sockaddr_parse(const struct sockaddr *sa, socklen_t len, struct mg_addr *ret_addr, uint16_t *ret_port);
+int mg_sockaddr_parse(const struct sockaddr *sa, socklen_t len, struct mg_addr *ret_addr,
+		      uint16_t *ret_port);
 /* Writes at most *len bytes and sets *len to the whole length, as getsockname() does. sa NULL: only that. */
-void mg_sockaddr_fill(int family, const struct mg_addr *addr, uint16_t port, struct sockaddr *ret_sa,
-		      socklen_t *len);
+void mg_sockaddr_fill(int family, const struct mg_addr *addr, uint16_t port,
+		      struct sockaddr *ret_sa, socklen_t *len);
 #endif

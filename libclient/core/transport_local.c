@@ -34,7 +34,7 @@ struct mg_transport {
 	pthread_mutex_t lock; /* everything below */
 	struct mg_list waiters;
 	uint64_t next_id;
-	bool reading;  /* somebody is in receive_one() and owns `inbox` */
+	bool reading; /* somebody is in receive_one() and owns `inbox` */
 	bool dead;
 	struct mg_ctl_msg inbox;
 };
@@ -113,7 +113,8 @@ static void die(struct mg_transport *t)
 	t->dead = true;
 	MG_LIST_FOREACH(it, &t->waiters)
 		pthread_cond_signal(&mg_container_of(it, struct waiter, node)->cond);
-	(void)shutdown(t->fd, SHUT_RDWR); /* wakes a reader in poll(); fails harmlessly when it hung up */
+	(void)shutdown(t->fd,
+		       SHUT_RDWR); /* wakes a reader in poll(); fails harmlessly when it hung up */
 }
 
 static void take_fds(struct msghdr *mh, struct received *r)
@@ -138,7 +139,9 @@ static void receive_one(struct mg_transport *t, uint64_t deadline_ns, struct rec
 {
 	char control[CMSG_SPACE(sizeof(int) * MG_TRANSPORT_FDS_MAX)];
 	struct iovec iov = { &t->inbox, sizeof(t->inbox) };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr mh = { .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
 			     .msg_controllen = sizeof(control) };
 	struct pollfd pfd = { .fd = t->fd, .events = POLLIN };
 
@@ -146,7 +149,8 @@ static void receive_one(struct mg_transport *t, uint64_t deadline_ns, struct rec
 	if (deadline_ns != 0) {
 		struct timespec left = mg_clock_left(deadline_ns);
 
-		(void)ppoll(&pfd, 1, deadline_ns == MG_TIME_NEVER ? NULL : &left, NULL); /* recvmsg tells */
+		(void)ppoll(&pfd, 1, deadline_ns == MG_TIME_NEVER ? NULL : &left,
+			    NULL); /* recvmsg tells */
 	}
 	r->len = recvmsg(t->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (r->len < 0) {
@@ -230,7 +234,8 @@ static int await(struct mg_transport *t, struct waiter *w, uint64_t deadline_ns)
 		} else {
 			struct timespec at = { (time_t)(deadline_ns / MG_NS_PER_S),
 					       (long)(deadline_ns % MG_NS_PER_S) };
-			(void)pthread_cond_timedwait(&w->cond, &t->lock, &at); /* the loop looks at the clock */
+			(void)pthread_cond_timedwait(&w->cond, &t->lock,
+						     &at); /* the loop looks at the clock */
 		}
 	}
 	return w->err;
@@ -274,14 +279,15 @@ static int put_locked(struct mg_transport *t, const struct mg_ctl_msg *msg, uint
 		if (left.tv_sec == 0 && left.tv_nsec == 0)
 			return -ETIMEDOUT;
 		pthread_mutex_unlock(&t->lock);
-		(void)ppoll(&pfd, 1, deadline_ns == MG_TIME_NEVER ? NULL : &left, NULL); /* put() tells */
+		(void)ppoll(&pfd, 1, deadline_ns == MG_TIME_NEVER ? NULL : &left,
+			    NULL); /* put() tells */
 		pthread_mutex_lock(&t->lock);
 	}
 	return -ECONNRESET;
 }
 
-int mg_transport_local_request_fds(struct mg_transport *t, struct mg_ctl_msg *msg, int *ret_fds, uint32_t max,
-				   uint32_t *ret_nr)
+int mg_transport_local_request_fds(struct mg_transport *t, struct mg_ctl_msg *msg, int *ret_fds,
+				   uint32_t max, uint32_t *ret_nr)
 {
 	uint64_t deadline_ns = mg_clock_deadline(t->timeout_ms == 0 ? -1 : (int64_t)t->timeout_ms);
 	struct waiter w = { .msg = msg, .fds = ret_fds, .fds_max = max };

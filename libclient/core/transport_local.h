@@ -21,8 +21,8 @@ extern const struct mg_transport_ops mg_transport_local_ops;
  * request() for messages whose reply carries descriptors: at most `max` are stored, the caller owns them;
  * more than that are closed.
  */
-int mg_transport_local_request_fds(struct mg_transport *t, struct mg_ctl_msg *msg, int *ret_fds, uint32_t max,
-				   uint32_t *ret_nr);
+int mg_transport_local_request_fds(struct mg_transport *t, struct mg_ctl_msg *msg, int *ret_fds,
+				   uint32_t max, uint32_t *ret_nr);
 /* The socket, for watching its hang-up (POLLRDHUP). */
 int mg_transport_local_fd(const struct mg_transport *t);
 #endif

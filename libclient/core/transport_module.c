@@ -21,10 +21,12 @@ static void own_folder(char *buf, size_t len)
 		return;
 	slash = strrchr(info.dli_fname, '/');
 	if (slash != NULL && (size_t)(slash - info.dli_fname) < len)
-		(void)snprintf(buf, len, "%.*s", (int)(slash - info.dli_fname), info.dli_fname); /* fits */
+		(void)snprintf(buf, len, "%.*s", (int)(slash - info.dli_fname),
+			       info.dli_fname); /* fits */
 }
 
-static void *try_load(const char *folder, const char *sub, const char *name, const struct mg_log *log)
+static void *try_load(const char *folder, const char *sub, const char *name,
+		      const struct mg_log *log)
 {
 	char path[PATH_MAX];
 	void *so;
@@ -40,7 +42,8 @@ static void *try_load(const char *folder, const char *sub, const char *name, con
 	if (so == NULL) {
 		const char *why = dlerror();
 
-		mg_log(log, MG_LOG_DEBUG, "transport", "module=%s error=\"%s\"", path, why != NULL ? why : "?");
+		mg_log(log, MG_LOG_DEBUG, "transport", "module=%s error=\"%s\"", path,
+		       why != NULL ? why : "?");
 	}
 	return so;
 }
@@ -48,18 +51,21 @@ static void *try_load(const char *folder, const char *sub, const char *name, con
 static int check(const struct mg_transport_ops *ops, const char *name, const struct mg_log *log)
 {
 	if (ops == NULL) {
-		mg_log(log, MG_LOG_ERROR, "transport", "module=%s error=\"no symbol %s\"", name, MG_TRANSPORT_SYMBOL);
+		mg_log(log, MG_LOG_ERROR, "transport", "module=%s error=\"no symbol %s\"", name,
+		       MG_TRANSPORT_SYMBOL);
 		return -ELIBBAD;
 	}
 	if (ops->version != MG_TRANSPORT_VERSION || ops->size < sizeof(*ops)) {
-		mg_log(log, MG_LOG_ERROR, "transport", "module=%s version=%u wanted=%u error=\"other version\"",
-		       name, ops->version, MG_TRANSPORT_VERSION);
+		mg_log(log, MG_LOG_ERROR, "transport",
+		       "module=%s version=%u wanted=%u error=\"other version\"", name, ops->version,
+		       MG_TRANSPORT_VERSION);
 		return -ELIBBAD;
 	}
 	return 0;
 }
 
-int mg_transport_module_load(const char *name, const struct mg_log *log, const struct mg_transport_ops **ret_ops)
+int mg_transport_module_load(const char *name, const struct mg_log *log,
+			     const struct mg_transport_ops **ret_ops)
 {
 	const struct mg_transport_ops *ops;
 	char own[PATH_MAX];
@@ -78,7 +84,8 @@ int mg_transport_module_load(const char *name, const struct mg_log *log, const s
 		so = try_load(NULL, "", name, log);
 	if (so == NULL) {
 		mg_log(log, MG_LOG_ERROR, "transport",
-		       "module=libmango_%s.so error=\"cannot be loaded; MANGO_LOG=debug tells where was looked\"", name);
+		       "module=libmango_%s.so error=\"cannot be loaded; MANGO_LOG=debug tells where was looked\"",
+		       name);
 		return -ELIBACC;
 	}
 	ops = dlsym(so, MG_TRANSPORT_SYMBOL);

@@ -12,5 +12,6 @@
 #include "proto/base/log.h"
 
 /* 0; -ELIBACC: no such module; -ELIBBAD: not a module, or of another version. */
-int mg_transport_module_load(const char *name, const struct mg_log *log, const struct mg_transport_ops **ret_ops);
+int mg_transport_module_load(const char *name, const struct mg_log *log,
+			     const struct mg_transport_ops **ret_ops);
 #endif

@@ -23,7 +23,8 @@ static void wake(struct waiter *w)
 {
 	/* release: pairs with the acquire in follow() */
 	if (atomic_exchange_explicit(&w->woken, 1, memory_order_release) == 0)
-		(void)syscall(SYS_futex, &w->woken, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0); /* cannot fail */
+		(void)syscall(SYS_futex, &w->woken, FUTEX_WAKE_PRIVATE, 1, NULL, NULL,
+			      0); /* cannot fail */
 }
 
 /* Locked. Gets the leader out of its sleep. */
@@ -32,7 +33,8 @@ static void kick(struct mg_ctx *ctx)
 	const uint64_t one = 1;
 
 	ctx->leader_sleeps = false; /* once is enough */
-	(void)!write(ctx->event_fd, &one, sizeof(one)); /* EAGAIN: its counter is full, which wakes as well */
+	(void)!write(ctx->event_fd, &one,
+		     sizeof(one)); /* EAGAIN: its counter is full, which wakes as well */
 }
 
 void mg_ctx_wake_waiters(struct mg_ctx *ctx, const _Atomic uint32_t *seq)
@@ -94,7 +96,8 @@ static void adapt_spin(struct mg_ctx *ctx, uint64_t waited_ns)
 static bool spin(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key, uint64_t until_ns)
 {
 	do {
-		if (mg_ctx_dispatch(ctx) > 0 || has_moved(seq, key) || mg_client_is_dead(ctx->client))
+		if (mg_ctx_dispatch(ctx) > 0 || has_moved(seq, key) ||
+		    mg_client_is_dead(ctx->client))
 			return true;
 		mg_ctx_unlock(ctx);
 		for (int i = 0; i < 16; i++)
@@ -112,7 +115,8 @@ static void drain(int fd)
 }
 
 /* Locked; lets the lock go while it sleeps. Says why it woke: 0, -EINTR or -ETIMEDOUT. */
-static int sleep_once(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key, uint64_t deadline_ns)
+static int sleep_once(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key,
+		      uint64_t deadline_ns)
 {
 	struct pollfd pfd[2] = { { .fd = ctx->event_fd, .events = POLLIN },
 				 { .fd = ctx->client->attach_fd, .events = POLLRDHUP } };
@@ -168,8 +172,8 @@ static int follow(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint64_t dead
 	mg_ctx_unlock(ctx);
 	/* acquire: pairs with the release in wake() */
 	if (atomic_load_explicit(&w.woken, memory_order_acquire) == 0 &&
-	    syscall(SYS_futex, &w.woken, FUTEX_WAIT_PRIVATE, 0, deadline_ns == MG_TIME_NEVER ? NULL : &left, NULL,
-		    0) < 0 &&
+	    syscall(SYS_futex, &w.woken, FUTEX_WAIT_PRIVATE, 0,
+		    deadline_ns == MG_TIME_NEVER ? NULL : &left, NULL, 0) < 0 &&
 	    errno == EINTR)
 		err = -EINTR;
 	mg_ctx_lock(ctx);
@@ -199,11 +203,13 @@ int mg_ctx_wait(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key, u
 			err = -ECONNRESET;
 			break;
 		}
-		if (err == -EINTR || (deadline_ns != MG_TIME_NEVER && mg_clock_ns() >= deadline_ns)) {
+		if (err == -EINTR ||
+		    (deadline_ns != MG_TIME_NEVER && mg_clock_ns() >= deadline_ns)) {
 			err = err == -EINTR ? err : -ETIMEDOUT;
 			break;
 		}
-		err = ctx->led_seq != NULL ? follow(ctx, seq, deadline_ns) : lead(ctx, seq, key, deadline_ns);
+		err = ctx->led_seq != NULL ? follow(ctx, seq, deadline_ns)
+					   : lead(ctx, seq, key, deadline_ns);
 	}
 	if (has_moved(seq, key))
 		err = 0;

@@ -76,8 +76,9 @@ static int talk(mango_socket_h sock, const struct args *args)
 	total = now_us() - start;
 	if (err == 0) {
 		qsort(us, args->count, sizeof(*us), compare);
-		printf("%u messages of %zu bytes: %.0f per s, p50 %.1f us, p99 %.1f us\n", args->count, args->bytes,
-		       args->count / (total / 1e6), us[args->count / 2], us[args->count - 1 - args->count / 100]);
+		printf("%u messages of %zu bytes: %.0f per s, p50 %.1f us, p99 %.1f us\n",
+		       args->count, args->bytes, args->count / (total / 1e6), us[args->count / 2],
+		       us[args->count - 1 - args->count / 100]);
 	}
 	free(out);
 	free(in);
@@ -102,7 +103,8 @@ static int run(const struct args *args)
 	if (err == 0)
 		err = mango_socket_open(sock, &options);
 	if (err == 0)
-		err = mango_socket_connect(sock, (const struct sockaddr *)&args->to, sizeof(args->to));
+		err = mango_socket_connect(sock, (const struct sockaddr *)&args->to,
+					   sizeof(args->to));
 	code = err < 0 ? fail("connect", err) : talk(sock, args);
 	(void)mango_socket_destroy(sock);
 	(void)mango_tcp_destroy(tcp);
@@ -124,7 +126,7 @@ static void usage(FILE *to)
 static int parse(int argc, char **argv, struct args *args)
 {
 	static const struct option options[] = {
-		{ "address", 1, NULL, 'a' }, { "to", 1, NULL, 't' },   { "port", 1, NULL, 'p' },
+		{ "address", 1, NULL, 'a' }, { "to", 1, NULL, 't' },    { "port", 1, NULL, 'p' },
 		{ "bytes", 1, NULL, 'b' },   { "count", 1, NULL, 'c' }, { "help", 0, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -145,12 +147,17 @@ static int parse(int argc, char **argv, struct args *args)
 		else
 			return c == 'h' ? 1 : 2;
 	}
-	return has_to && optind == argc && args->bytes > 0 && args->bytes <= BYTES_MAX && args->count > 0 ? 0 : 2;
+	return has_to && optind == argc && args->bytes > 0 && args->bytes <= BYTES_MAX &&
+			       args->count > 0
+		       ? 0
+		       : 2;
 }
 
 int main(int argc, char **argv)
 {
-	struct args args = { .to = { .sin_family = AF_INET, .sin_port = htons(7) }, .bytes = 64, .count = 1000 };
+	struct args args = { .to = { .sin_family = AF_INET, .sin_port = htons(7) },
+			     .bytes = 64,
+			     .count = 1000 };
 	int code = parse(argc, argv, &args);
 
 	if (code != 0) {

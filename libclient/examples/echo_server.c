@@ -203,7 +203,8 @@ static int on_conn(struct server *s, struct conn *c, uint32_t events)
 		if (err < 0)
 			return err;
 	}
-	return (events & ~(uint32_t)MANGO_EVENT_OUT) != 0 || s->mode != MODE_SOURCE ? on_data(s, c) : 0;
+	return (events & ~(uint32_t)MANGO_EVENT_OUT) != 0 || s->mode != MODE_SOURCE ? on_data(s, c)
+										    : 0;
 }
 
 static int serve(struct server *s)
@@ -231,7 +232,9 @@ static int serve(struct server *s)
 
 static int open_listener(struct server *s, const char *address, const struct sockaddr_in *addr)
 {
-	struct mango_socket_options options = { .size = sizeof(options), .nonblocking = 1, .nodelay = 1 };
+	struct mango_socket_options options = { .size = sizeof(options),
+						.nonblocking = 1,
+						.nodelay = 1 };
 	int err;
 
 	err = mango_ipc_open(address, false, &s->ipc);
@@ -279,12 +282,13 @@ static void usage(FILE *to)
 	      to);
 }
 
-static int parse(int argc, char **argv, struct server *s, const char **address, struct sockaddr_in *addr)
+static int parse(int argc, char **argv, struct server *s, const char **address,
+		 struct sockaddr_in *addr)
 {
 	static const struct option options[] = {
-		{ "address", 1, NULL, 'a' }, { "bind", 1, NULL, 'b' },   { "port", 1, NULL, 'p' },
-		{ "echo", 0, NULL, 'e' },    { "sink", 0, NULL, 'k' },   { "source", 0, NULL, 's' },
-		{ "digest", 0, NULL, 'd' },  { "busy", 0, NULL, 'y' },   { "help", 0, NULL, 'h' },
+		{ "address", 1, NULL, 'a' }, { "bind", 1, NULL, 'b' }, { "port", 1, NULL, 'p' },
+		{ "echo", 0, NULL, 'e' },    { "sink", 0, NULL, 'k' }, { "source", 0, NULL, 's' },
+		{ "digest", 0, NULL, 'd' },  { "busy", 0, NULL, 'y' }, { "help", 0, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	static const char modes[] = "eksd"; /* in the order of enum mode */

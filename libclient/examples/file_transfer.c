@@ -52,8 +52,8 @@ static double now_s(void)
 
 static void report(const char *verb, uint64_t bytes, double seconds, const char *hex)
 {
-	printf("%s %llu bytes in %.2f s (%.0f MiB/s), sha256 %s\n", verb, (unsigned long long)bytes, seconds,
-	       (double)bytes / (1 << 20) / (seconds > 0 ? seconds : 1e-9), hex);
+	printf("%s %llu bytes in %.2f s (%.0f MiB/s), sha256 %s\n", verb, (unsigned long long)bytes,
+	       seconds, (double)bytes / (1 << 20) / (seconds > 0 ? seconds : 1e-9), hex);
 	(void)fflush(stdout);
 }
 
@@ -154,7 +154,8 @@ static int connect_to(struct handles *h, const struct args *args)
 	int err = mango_socket_create(h->tcp, &h->sock);
 
 	if (err == 0)
-		err = mango_socket_connect(h->sock, (const struct sockaddr *)&args->addr, sizeof(args->addr));
+		err = mango_socket_connect(h->sock, (const struct sockaddr *)&args->addr,
+					   sizeof(args->addr));
 	return err < 0 ? fail("connect", err) : 0;
 }
 
@@ -163,7 +164,8 @@ static int accept_one(struct handles *h, const struct args *args)
 	int err = mango_socket_create(h->tcp, &h->listener);
 
 	if (err == 0)
-		err = mango_socket_bind(h->listener, (const struct sockaddr *)&args->addr, sizeof(args->addr));
+		err = mango_socket_bind(h->listener, (const struct sockaddr *)&args->addr,
+					sizeof(args->addr));
 	if (err == 0)
 		err = mango_socket_listen(h->listener, 1);
 	if (err == 0) {
@@ -181,8 +183,9 @@ static int transfer(struct handles *h, const struct args *args)
 	code = args->send != NULL ? connect_to(h, args) : accept_one(h, args);
 	if (code != 0)
 		return code;
-	fd = args->send != NULL ? open(args->send, O_RDONLY | O_CLOEXEC)
-				: open(args->receive, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	fd = args->send != NULL
+		     ? open(args->send, O_RDONLY | O_CLOEXEC)
+		     : open(args->receive, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return fail(args->send != NULL ? args->send : args->receive, -errno);
 	code = args->send != NULL ? send_file(h, fd) : receive_file(h, fd);
@@ -223,7 +226,7 @@ static int parse(int argc, char **argv, struct args *args)
 {
 	static const struct option options[] = {
 		{ "address", 1, NULL, 'a' }, { "send", 1, NULL, 's' }, { "receive", 1, NULL, 'r' },
-		{ "to", 1, NULL, 't' },	     { "port", 1, NULL, 'p' }, { "help", 0, NULL, 'h' },
+		{ "to", 1, NULL, 't' },      { "port", 1, NULL, 'p' }, { "help", 0, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	bool has_to = false;

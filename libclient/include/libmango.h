@@ -67,38 +67,39 @@ typedef void *mango_socket_h;
  */
 typedef enum _mango_status {
 	MANGO_STATUS_OK = 0,
-	MANGO_STATUS_PERM = -EPERM,                   /**< not allowed to this user */
-	MANGO_STATUS_NOENT = -ENOENT,                 /**< no such configuration key */
-	MANGO_STATUS_INTR = -EINTR,                   /**< a signal handler ran (mango_tcp_poll only) */
-	MANGO_STATUS_BADF = -EBADF,                   /**< not a handle, or closed */
-	MANGO_STATUS_AGAIN = -EAGAIN,                 /**< it would block, or a time-out option expired */
-	MANGO_STATUS_NOMEM = -ENOMEM,                 /**< no memory, here or in the daemon */
-	MANGO_STATUS_ACCES = -EACCES,                 /**< the daemon does not let this user in */
-	MANGO_STATUS_FAULT = -EFAULT,                 /**< a pointer that must not be NULL is */
-	MANGO_STATUS_BUSY = -EBUSY,                   /**< still in use */
-	MANGO_STATUS_INVAL = -EINVAL,                 /**< an argument or a state that makes no sense */
-	MANGO_STATUS_PIPE = -EPIPE,                   /**< sending after the end */
-	MANGO_STATUS_RANGE = -ERANGE,                 /**< the buffer is too small */
-	MANGO_STATUS_PROTO = -EPROTO,                 /**< library and daemon do not fit together */
-	MANGO_STATUS_NOTSUP = -ENOTSUP,               /**< not available */
-	MANGO_STATUS_MSGSIZE = -EMSGSIZE,             /**< more than can ever fit */
-	MANGO_STATUS_NOPROTOOPT = -ENOPROTOOPT,       /**< no such option */
-	MANGO_STATUS_AFNOSUPPORT = -EAFNOSUPPORT,     /**< address family */
-	MANGO_STATUS_ADDRINUSE = -EADDRINUSE,         /**< the port is taken */
-	MANGO_STATUS_ADDRNOTAVAIL = -EADDRNOTAVAIL,   /**< not an address of the daemon, or no port left */
-	MANGO_STATUS_NETUNREACH = -ENETUNREACH,       /**< no route */
-	MANGO_STATUS_HOSTUNREACH = -EHOSTUNREACH,     /**< no such host answers */
-	MANGO_STATUS_CONNABORTED = -ECONNABORTED,     /**< the listener was ended by the daemon */
-	MANGO_STATUS_CONNRESET = -ECONNRESET,         /**< reset by the peer, or the daemon died */
-	MANGO_STATUS_ISCONN = -EISCONN,               /**< connected already */
-	MANGO_STATUS_NOTCONN = -ENOTCONN,             /**< not connected, or no daemon for a new socket */
-	MANGO_STATUS_TIMEDOUT = -ETIMEDOUT,           /**< the peer or the daemon did not answer */
-	MANGO_STATUS_CONNREFUSED = -ECONNREFUSED,     /**< refused by the peer, or no daemon there */
-	MANGO_STATUS_ALREADY = -EALREADY,             /**< connecting already */
-	MANGO_STATUS_INPROGRESS = -EINPROGRESS,       /**< connecting, in the background */
-	MANGO_STATUS_LIBACC = -ELIBACC,               /**< the transport's module cannot be loaded */
-	MANGO_STATUS_LIBBAD = -ELIBBAD,               /**< the transport's module is of another version */
-	MANGO_STATUS_MIN_ = -4095,                    /**< no value is below this one */
+	MANGO_STATUS_PERM = -EPERM,             /**< not allowed to this user */
+	MANGO_STATUS_NOENT = -ENOENT,           /**< no such configuration key */
+	MANGO_STATUS_INTR = -EINTR,             /**< a signal handler ran (mango_tcp_poll only) */
+	MANGO_STATUS_BADF = -EBADF,             /**< not a handle, or closed */
+	MANGO_STATUS_AGAIN = -EAGAIN,           /**< it would block, or a time-out option expired */
+	MANGO_STATUS_NOMEM = -ENOMEM,           /**< no memory, here or in the daemon */
+	MANGO_STATUS_ACCES = -EACCES,           /**< the daemon does not let this user in */
+	MANGO_STATUS_FAULT = -EFAULT,           /**< a pointer that must not be NULL is */
+	MANGO_STATUS_BUSY = -EBUSY,             /**< still in use */
+	MANGO_STATUS_INVAL = -EINVAL,           /**< an argument or a state that makes no sense */
+	MANGO_STATUS_PIPE = -EPIPE,             /**< sending after the end */
+	MANGO_STATUS_RANGE = -ERANGE,           /**< the buffer is too small */
+	MANGO_STATUS_PROTO = -EPROTO,           /**< library and daemon do not fit together */
+	MANGO_STATUS_NOTSUP = -ENOTSUP,         /**< not available */
+	MANGO_STATUS_MSGSIZE = -EMSGSIZE,       /**< more than can ever fit */
+	MANGO_STATUS_NOPROTOOPT = -ENOPROTOOPT, /**< no such option */
+	MANGO_STATUS_AFNOSUPPORT = -EAFNOSUPPORT, /**< address family */
+	MANGO_STATUS_ADDRINUSE = -EADDRINUSE,     /**< the port is taken */
+	MANGO_STATUS_ADDRNOTAVAIL =
+		-EADDRNOTAVAIL, /**< not an address of the daemon, or no port left */
+	MANGO_STATUS_NETUNREACH = -ENETUNREACH,   /**< no route */
+	MANGO_STATUS_HOSTUNREACH = -EHOSTUNREACH, /**< no such host answers */
+	MANGO_STATUS_CONNABORTED = -ECONNABORTED, /**< the listener was ended by the daemon */
+	MANGO_STATUS_CONNRESET = -ECONNRESET,     /**< reset by the peer, or the daemon died */
+	MANGO_STATUS_ISCONN = -EISCONN,           /**< connected already */
+	MANGO_STATUS_NOTCONN = -ENOTCONN,   /**< not connected, or no daemon for a new socket */
+	MANGO_STATUS_TIMEDOUT = -ETIMEDOUT, /**< the peer or the daemon did not answer */
+	MANGO_STATUS_CONNREFUSED = -ECONNREFUSED, /**< refused by the peer, or no daemon there */
+	MANGO_STATUS_ALREADY = -EALREADY,         /**< connecting already */
+	MANGO_STATUS_INPROGRESS = -EINPROGRESS,   /**< connecting, in the background */
+	MANGO_STATUS_LIBACC = -ELIBACC,           /**< the transport's module cannot be loaded */
+	MANGO_STATUS_LIBBAD = -ELIBBAD, /**< the transport's module is of another version */
+	MANGO_STATUS_MIN_ = -4095,      /**< no value is below this one */
 } mango_status_e;
 
 /** IPC protocols. */
@@ -192,13 +193,14 @@ MANGO_API mango_status_e mango_ipc_set_config(mango_ipc_h ipc, const char *key, 
 struct mango_config {
 	const char *key;
 	const char *value;
-	const char *deflt;    /**< its default (lists only) */
-	bool is_runtime;      /**< it can be changed while the daemon runs (lists only) */
-	bool is_default;      /**< it has its default value (lists only) */
+	const char *deflt; /**< its default (lists only) */
+	bool is_runtime;   /**< it can be changed while the daemon runs (lists only) */
+	bool is_default;   /**< it has its default value (lists only) */
 };
 
 /** Sets several keys: all of them, or none and an error. At most 100. Blocks for one round trip. */
-MANGO_API mango_status_e mango_ipc_set_configs(mango_ipc_h ipc, const struct mango_config *configs, size_t nr);
+MANGO_API mango_status_e mango_ipc_set_configs(mango_ipc_h ipc, const struct mango_config *configs,
+					       size_t nr);
 
 /**
  * Reads one configuration key.
@@ -209,8 +211,8 @@ MANGO_API mango_status_e mango_ipc_set_configs(mango_ipc_h ipc, const struct man
  *
  * Blocks for one round trip.
  */
-MANGO_API mango_status_e mango_ipc_get_config(mango_ipc_h ipc, const char *key, char *buf, size_t len,
-					      size_t *ret_len);
+MANGO_API mango_status_e mango_ipc_get_config(mango_ipc_h ipc, const char *key, char *buf,
+					      size_t len, size_t *ret_len);
 
 /** One entry of a list; what it points to is valid during the call. Not 0 ends the list and is returned. */
 typedef int mango_config_cb(const struct mango_config *config, void *user);
@@ -219,8 +221,8 @@ typedef int mango_config_cb(const struct mango_config *config, void *user);
  * Lists keys with values: all for prefix NULL or "", a section for "tcp.", one key for its name.
  * Blocks; calls cb in the caller's thread. The callback may use the handle.
  */
-MANGO_API mango_status_e mango_ipc_list_config(mango_ipc_h ipc, const char *prefix, mango_config_cb *cb,
-					       void *user);
+MANGO_API mango_status_e mango_ipc_list_config(mango_ipc_h ipc, const char *prefix,
+					       mango_config_cb *cb, void *user);
 
 /** What mango_ipc_query() lists. */
 enum mango_query {
@@ -280,7 +282,8 @@ typedef int mango_query_cb(const void *item, void *user);
  * Lists what the daemon has (connections of all applications, as far as this user may see them).
  * Blocks; calls cb in the caller's thread. The list is made page by page while the daemon goes on.
  */
-MANGO_API mango_status_e mango_ipc_query(mango_ipc_h ipc, enum mango_query what, mango_query_cb *cb, void *user);
+MANGO_API mango_status_e mango_ipc_query(mango_ipc_h ipc, enum mango_query what, mango_query_cb *cb,
+					 void *user);
 
 /**
  * Copies the daemon's own words about the last request it refused on this handle (a line, "" if it said
@@ -318,7 +321,8 @@ MANGO_API mango_status_e mango_tcp_destroy(mango_tcp_h tcp);
 
 /** Events; the values of EPOLLIN and so on. */
 enum mango_event_bit {
-	MANGO_EVENT_IN = 0x001,     /**< data, the end of the stream, an error, or a connection to accept */
+	MANGO_EVENT_IN =
+		0x001, /**< data, the end of the stream, an error, or a connection to accept */
 	MANGO_EVENT_OUT = 0x004,    /**< a third of the send buffer is free, or connect has ended */
 	MANGO_EVENT_ERR = 0x008,    /**< ended by an error; always reported */
 	MANGO_EVENT_HUP = 0x010,    /**< ended in both directions; always reported */
@@ -343,8 +347,8 @@ struct mango_event {
  *
  * One thread at a time per handle.
  */
-MANGO_API mango_status_e mango_tcp_poll(mango_tcp_h tcp, struct mango_event *events, int max, int timeout_ms,
-					int *ret_n);
+MANGO_API mango_status_e mango_tcp_poll(mango_tcp_h tcp, struct mango_event *events, int max,
+					int timeout_ms, int *ret_n);
 
 /**
  * With batching on, what the calling thread sends wakes a sleeping daemon only at this thread's next
@@ -364,16 +368,16 @@ MANGO_API mango_status_e mango_tcp_flush(mango_tcp_h tcp);
  */
 struct mango_socket_options {
 	size_t size;
-	int nonblocking;        /**< not 0: calls return -EAGAIN instead of waiting */
-	int nodelay;            /**< not 0: small segments leave at once (TCP_NODELAY) */
-	int keepalive;          /**< not 0: SO_KEEPALIVE */
-	int reuseport;          /**< not 0: several listeners may share the port (SO_REUSEPORT) */
-	uint32_t rcvbuf;        /**< bytes of the receive buffer; the daemon rounds and limits them */
-	uint32_t sndbuf;        /**< bytes of the send buffer */
+	int nonblocking; /**< not 0: calls return -EAGAIN instead of waiting */
+	int nodelay;     /**< not 0: small segments leave at once (TCP_NODELAY) */
+	int keepalive;   /**< not 0: SO_KEEPALIVE */
+	int reuseport;   /**< not 0: several listeners may share the port (SO_REUSEPORT) */
+	uint32_t rcvbuf; /**< bytes of the receive buffer; the daemon rounds and limits them */
+	uint32_t sndbuf; /**< bytes of the send buffer */
 	int connect_timeout_ms; /**< how long a blocking connect waits; 0: as long as the daemon tries */
-	int rcvtimeo_ms;        /**< how long a blocking receive or accept waits (SO_RCVTIMEO); 0: for ever */
-	int sndtimeo_ms;        /**< how long a blocking send waits (SO_SNDTIMEO); 0: for ever */
-	char congestion[16];    /**< congestion control by name; "": the daemon's default */
+	int rcvtimeo_ms; /**< how long a blocking receive or accept waits (SO_RCVTIMEO); 0: for ever */
+	int sndtimeo_ms;     /**< how long a blocking send waits (SO_SNDTIMEO); 0: for ever */
+	char congestion[16]; /**< congestion control by name; "": the daemon's default */
 };
 
 /** Makes a socket. 0; -ENOTCONN: the handle has no (living) daemon; -ENOMEM. Never blocks. */
@@ -383,13 +387,15 @@ MANGO_API mango_status_e mango_socket_create(mango_tcp_h tcp, mango_socket_h *re
  * Sets options of a new socket (NULL: defaults). May be left out. Accepted sockets have their listener's options.
  * -EALREADY: it was opened, bound or connected before; -EINVAL.
  */
-MANGO_API mango_status_e mango_socket_open(mango_socket_h sock, const struct mango_socket_options *options);
+MANGO_API mango_status_e mango_socket_open(mango_socket_h sock,
+					   const struct mango_socket_options *options);
 
 /**
  * Sets the local address: one of the daemon's, or the wildcard; port 0: any. The daemon checks it when the
  * socket listens or connects; -EINVAL: bound or connected already; -EAFNOSUPPORT.
  */
-MANGO_API mango_status_e mango_socket_bind(mango_socket_h sock, const struct sockaddr *addr, socklen_t len);
+MANGO_API mango_status_e mango_socket_bind(mango_socket_h sock, const struct sockaddr *addr,
+					   socklen_t len);
 
 /**
  * Makes it a listener.
@@ -409,8 +415,8 @@ MANGO_API mango_status_e mango_socket_listen(mango_socket_h sock, int backlog);
  * @return 0; -EAGAIN: none there (non-blocking, or the receive time-out); -EINVAL: not a listener, or shut
  *         down; -ECONNABORTED: the daemon ended the listener; -ECONNRESET: the daemon is gone
  */
-MANGO_API mango_status_e mango_socket_accept(mango_socket_h sock, struct sockaddr *ret_addr, socklen_t *len,
-					     mango_socket_h *ret_sock);
+MANGO_API mango_status_e mango_socket_accept(mango_socket_h sock, struct sockaddr *ret_addr,
+					     socklen_t *len, mango_socket_h *ret_sock);
 
 /**
  * Connects. Blocks until the connection stands or fails.
@@ -419,7 +425,8 @@ MANGO_API mango_status_e mango_socket_accept(mango_socket_h sock, struct sockadd
  *         address that is not the daemon's; -EISCONN; -EALREADY: connecting.
  *         Non-blocking: -EINPROGRESS; MANGO_EVENT_OUT tells when it has ended, SO_ERROR (or another connect) how.
  */
-MANGO_API mango_status_e mango_socket_connect(mango_socket_h sock, const struct sockaddr *addr, socklen_t len);
+MANGO_API mango_status_e mango_socket_connect(mango_socket_h sock, const struct sockaddr *addr,
+					      socklen_t len);
 
 /**
  * Sends bytes: they are copied into the send buffer, acknowledged by the peer some time later.
@@ -432,7 +439,8 @@ MANGO_API mango_status_e mango_socket_connect(mango_socket_h sock, const struct 
  *         If an error comes after some bytes were taken, 0 is returned with their number, and the error by the
  *         next call; with ret_sent NULL the error is returned at once.
  */
-MANGO_API mango_status_e mango_socket_send(mango_socket_h sock, const void *buf, size_t len, size_t *ret_sent);
+MANGO_API mango_status_e mango_socket_send(mango_socket_h sock, const void *buf, size_t len,
+					   size_t *ret_sent);
 
 /**
  * Receives what is there, up to len bytes; blocks while nothing is.
@@ -441,7 +449,8 @@ MANGO_API mango_status_e mango_socket_send(mango_socket_h sock, const void *buf,
  * @return 0; -EAGAIN: nothing there (non-blocking, or the receive time-out); -ECONNRESET, ...: why the
  *         connection ended (after all data that came before); -ENOTCONN
  */
-MANGO_API mango_status_e mango_socket_recv(mango_socket_h sock, void *buf, size_t len, size_t *ret_received);
+MANGO_API mango_status_e mango_socket_recv(mango_socket_h sock, void *buf, size_t len,
+					   size_t *ret_received);
 
 /**
  * Ends one direction or both: SHUT_WR sends the end after all data (FIN), SHUT_RD throws arriving data away.
@@ -473,16 +482,16 @@ MANGO_API mango_status_e mango_socket_destroy(mango_socket_h sock);
  * is connected; before that they are remembered and applied then. Those set on a listener go to the
  * connections accepted later.
  */
-MANGO_API mango_status_e mango_socket_set_option(mango_socket_h sock, int level, int name, const void *val,
-						 socklen_t len);
+MANGO_API mango_status_e mango_socket_set_option(mango_socket_h sock, int level, int name,
+						 const void *val, socklen_t len);
 /**
  * Options as getsockopt() has them: the above and SO_ERROR (reads and clears), SO_TYPE, SO_DOMAIN, SO_PROTOCOL,
  * SO_ACCEPTCONN, TCP_INFO (struct tcp_info; fields that mango does not have are 0).
  *
  * @param len  in: size of ret_val; out: size of the value
  */
-MANGO_API mango_status_e mango_socket_get_option(mango_socket_h sock, int level, int name, void *ret_val,
-						 socklen_t *len);
+MANGO_API mango_status_e mango_socket_get_option(mango_socket_h sock, int level, int name,
+						 void *ret_val, socklen_t *len);
 
 /** The local address; before listen or connect: what was bound. At most *len bytes; *len becomes its size. */
 MANGO_API mango_status_e mango_socket_getsockname(mango_socket_h sock, struct sockaddr *ret_addr,
@@ -522,11 +531,13 @@ MANGO_API int mango_socket_get_fd(mango_socket_h sock);
  */
 MANGO_API mango_status_e mango_posix_read(int fd, void *buf, size_t len, size_t *ret);
 /** readv(2), likewise. -EINVAL: iovcnt out of range. */
-MANGO_API mango_status_e mango_posix_readv(int fd, const struct iovec *iov, int iovcnt, size_t *ret);
+MANGO_API mango_status_e mango_posix_readv(int fd, const struct iovec *iov, int iovcnt,
+					   size_t *ret);
 /** write(2), likewise: mango_socket_send(). */
 MANGO_API mango_status_e mango_posix_write(int fd, const void *buf, size_t len, size_t *ret);
 /** writev(2), likewise. */
-MANGO_API mango_status_e mango_posix_writev(int fd, const struct iovec *iov, int iovcnt, size_t *ret);
+MANGO_API mango_status_e mango_posix_writev(int fd, const struct iovec *iov, int iovcnt,
+					    size_t *ret);
 
 #ifdef __cplusplus
 }
@@ -538,8 +549,9 @@ static inline mango_status_e mango_tcp_create(mango_ipc_h ipc, mango_tcp_h *ret_
 #elif !defined(MANGO_NO_MACROS)
 /* Picks the function by the number of arguments. */
 #define MANGO_TCP_CREATE_PICK_(a, b, name, ...) name
-#define mango_tcp_create(...)                                                                      \
-	MANGO_TCP_CREATE_PICK_(__VA_ARGS__, mango_tcp_create_ipc, (mango_tcp_create), 0)(__VA_ARGS__)
+#define mango_tcp_create(...)                                                            \
+	MANGO_TCP_CREATE_PICK_(__VA_ARGS__, mango_tcp_create_ipc, (mango_tcp_create), 0) \
+	(__VA_ARGS__)
 #endif
 
 #endif

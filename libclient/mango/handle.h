@@ -39,7 +39,7 @@ struct mg_tcp {
 	pthread_mutex_t lock; /* ctx while it is set; notifier */
 	struct mg_ctx *ctx;   /* NULL: no daemon yet */
 	_Atomic uint32_t nr_sockets;
-	struct mg_queue polled; /* for mango_tcp_poll() */
+	struct mg_queue polled;            /* for mango_tcp_poll() */
 	struct mg_mirror_thread *notifier; /* keeps descriptors; NULL: none was asked for */
 };
 
@@ -55,7 +55,7 @@ struct mg_sockopts {
 	int32_t connect_timeout_ms; /* 0: none */
 	int64_t rcvtimeo_us;        /* 0: none */
 	int64_t sndtimeo_us;
-	uint32_t rcvbuf;            /* 0: default */
+	uint32_t rcvbuf; /* 0: default */
 	uint32_t sndbuf;
 	/* The daemon's: value by enum mg_ctl_option; bit set in `daemon_set`: was set here. */
 	uint32_t daemon_set;
@@ -74,15 +74,15 @@ struct mg_socket {
 	struct mg_lst *lst;   /* kind LISTENER */
 	struct mg_conn *conn; /* kind CONN; also while connecting */
 	struct mg_sockopts opts;
-	int family;           /* AF_INET or AF_INET6 */
+	int family; /* AF_INET or AF_INET6 */
 	bool is_bound;
 	bool is_connecting;   /* a non-blocking connect whose outcome nobody fetched */
 	bool is_shut;         /* a listener was shut down */
 	struct mg_addr laddr; /* as bound */
 	uint16_t lport;
-	int error;            /* of a connect that failed: positive, for SO_ERROR */
+	int error; /* of a connect that failed: positive, for SO_ERROR */
 	void *user_data;
-	uint32_t interest;    /* enum mango_event_bit; under the context's lock */
+	uint32_t interest; /* enum mango_event_bit; under the context's lock */
 	struct mg_watch watch;
 	struct mg_mirror *mirror;
 };

@@ -11,7 +11,8 @@
 
 static uint64_t deadline_us(int64_t timeout_us)
 {
-	return timeout_us <= 0 ? MG_TIME_NEVER : mg_time_after(mg_clock_ns(), (uint64_t)timeout_us * 1000);
+	return timeout_us <= 0 ? MG_TIME_NEVER
+			       : mg_time_after(mg_clock_ns(), (uint64_t)timeout_us * 1000);
 }
 
 /* Waits until the count moves; a time-out is -EAGAIN to the caller, a signal nothing. */
@@ -81,7 +82,8 @@ static int rest(const struct iovec *iov, int nr, uint64_t skip, struct iovec *ou
 }
 
 /* Sends until everything is taken, or something stands in the way, which is returned. */
-static int send_loop(struct mg_socket *sock, const struct iovec *iov, int nr, uint64_t bytes, uint64_t *ret_done)
+static int send_loop(struct mg_socket *sock, const struct iovec *iov, int nr, uint64_t bytes,
+		     uint64_t *ret_done)
 {
 	struct mg_conn *conn = sock->conn;
 	struct iovec left[PIECES_MAX];
@@ -114,7 +116,9 @@ static int check_fits(const struct mg_socket *sock, uint64_t bytes)
 {
 	if (bytes > sock->conn->w.tx_bytes)
 		return -EMSGSIZE;
-	return mg_conn_status(sock->conn) == 0 && mg_window_writable(&sock->conn->w) < bytes ? -EAGAIN : 0;
+	return mg_conn_status(sock->conn) == 0 && mg_window_writable(&sock->conn->w) < bytes
+		       ? -EAGAIN
+		       : 0;
 }
 
 int mg_socket_sendv(struct mg_socket *sock, const struct iovec *iov, int nr, size_t *ret)

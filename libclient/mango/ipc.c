@@ -141,7 +141,8 @@ static int copy_value(const char *value, char *buf, size_t len, size_t *ret_len)
 	return n < len || (len == 0 && buf == NULL) ? 0 : -ERANGE;
 }
 
-mango_status_e mango_ipc_get_config(mango_ipc_h h, const char *key, char *buf, size_t len, size_t *ret_len)
+mango_status_e mango_ipc_get_config(mango_ipc_h h, const char *key, char *buf, size_t len,
+				    size_t *ret_len)
 {
 	struct mg_ipc *ipc = mg_ipc_of(h);
 	struct mg_ctl_msg *msg;

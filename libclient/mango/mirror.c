@@ -15,7 +15,7 @@ struct mg_mirror {
 	struct mg_list_node node; /* of the notifier */
 	struct mg_socket *sock;
 	struct mg_watch watch;
-	int fd;     /* the user's end */
+	int fd; /* the user's end */
 	int ours;
 	bool has_byte;
 	bool is_full;
@@ -69,7 +69,9 @@ struct mg_socket *mg_mirror_find(int fd)
 	if (fd < 0 || fd >= NR_PAGES * PAGE_FDS)
 		return NULL;
 	page = atomic_load_explicit(&table[fd / PAGE_FDS], memory_order_acquire);
-	return page == NULL ? NULL : atomic_load_explicit(&page->sock[fd % PAGE_FDS], memory_order_acquire);
+	return page == NULL
+		       ? NULL
+		       : atomic_load_explicit(&page->sock[fd % PAGE_FDS], memory_order_acquire);
 }
 
 /* The send and recv calls below are non-blocking and on both our own ends: only EAGAIN can happen. */
@@ -239,7 +241,8 @@ static int make_pair(struct mg_mirror *m)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)); /* only makes filling cheaper */
+	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small,
+			 sizeof(small)); /* only makes filling cheaper */
 	m->fd = pair[0];
 	m->ours = pair[1];
 	return 0;

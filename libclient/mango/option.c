@@ -58,7 +58,15 @@ static int write_int(struct opt_value *v, int value)
 }
 
 /* Flags and sizes that live in struct mg_sockopts, named by these. */
-enum { LOCAL_REUSEADDR, LOCAL_REUSEPORT, LOCAL_NODELAY, LOCAL_CORK, LOCAL_QUICKACK, LOCAL_RCVBUF, LOCAL_SNDBUF };
+enum {
+	LOCAL_REUSEADDR,
+	LOCAL_REUSEPORT,
+	LOCAL_NODELAY,
+	LOCAL_CORK,
+	LOCAL_QUICKACK,
+	LOCAL_RCVBUF,
+	LOCAL_SNDBUF
+};
 
 static bool *flag_of(struct mg_sockopts *o, int which)
 {
@@ -114,7 +122,9 @@ static int get_flag(struct mg_socket *sock, const struct opt_def *def, struct op
 	if (flag != NULL)
 		return write_int(v, *flag);
 	return write_int(v, sock->kind == MG_SOCK_CONN &&
-				    (atomic_load_explicit(&sock->conn->w.shm->a_flags, memory_order_relaxed) & aflag) != 0);
+				    (atomic_load_explicit(&sock->conn->w.shm->a_flags,
+							  memory_order_relaxed) &
+				     aflag) != 0);
 }
 
 static int set_size(struct mg_socket *sock, const struct opt_def *def, struct opt_value *v)
@@ -424,7 +434,8 @@ static const struct opt_def defs[] = {
 	{ IPPROTO_TCP, TCP_KEEPIDLE, set_daemon, get_daemon, MG_CTL_OPT_KEEPIDLE_S, 1, 32767 },
 	{ IPPROTO_TCP, TCP_KEEPINTVL, set_daemon, get_daemon, MG_CTL_OPT_KEEPINTVL_S, 1, 32767 },
 	{ IPPROTO_TCP, TCP_KEEPCNT, set_daemon, get_daemon, MG_CTL_OPT_KEEPCNT, 1, 127 },
-	{ IPPROTO_TCP, TCP_USER_TIMEOUT, set_daemon, get_daemon, MG_CTL_OPT_USER_TIMEOUT_MS, 0, INT32_MAX },
+	{ IPPROTO_TCP, TCP_USER_TIMEOUT, set_daemon, get_daemon, MG_CTL_OPT_USER_TIMEOUT_MS, 0,
+	  INT32_MAX },
 	{ IPPROTO_TCP, TCP_MAXSEG, set_daemon, get_maxseg, MG_CTL_OPT_MAXSEG, 88, 32767 },
 	{ IPPROTO_TCP, TCP_CONGESTION, set_congestion, get_congestion, 0, 0, 0 },
 	{ IPPROTO_TCP, TCP_INFO, NULL, get_info, 0, 0, 0 },
@@ -441,7 +452,8 @@ static const struct opt_def *find(int level, int name)
 	return NULL;
 }
 
-mango_status_e mango_socket_set_option(mango_socket_h h, int level, int name, const void *val, socklen_t len)
+mango_status_e mango_socket_set_option(mango_socket_h h, int level, int name, const void *val,
+				       socklen_t len)
 {
 	struct mg_socket *sock = mg_socket_of(h);
 	const struct opt_def *def = find(level, name);
@@ -456,7 +468,8 @@ mango_status_e mango_socket_set_option(mango_socket_h h, int level, int name, co
 	return def->set(sock, def, &v);
 }
 
-mango_status_e mango_socket_get_option(mango_socket_h h, int level, int name, void *ret_val, socklen_t *len)
+mango_status_e mango_socket_get_option(mango_socket_h h, int level, int name, void *ret_val,
+				       socklen_t *len)
 {
 	struct mg_socket *sock = mg_socket_of(h);
 	const struct opt_def *def = find(level, name);

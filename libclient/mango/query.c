@@ -33,7 +33,8 @@ static int show_page(const struct mg_ctl_msg *msg, const struct show *show)
 	return err;
 }
 
-static int walk(struct mg_client *client, uint16_t type, const char *prefix, const struct show *show)
+static int walk(struct mg_client *client, uint16_t type, const char *prefix,
+		const struct show *show)
 {
 	struct mg_ctl_msg *msg = mg_client_msg(type, 0);
 	uint32_t start = 0;
@@ -46,7 +47,8 @@ static int walk(struct mg_client *client, uint16_t type, const char *prefix, con
 		mg_ctl_init(msg, type, 0, prefix != NULL ? 1 : 0);
 		msg->hdr.start = start;
 		if (prefix != NULL)
-			(void)snprintf(msg->kv[0].key, sizeof(msg->kv[0].key), "%s", prefix); /* fits */
+			(void)snprintf(msg->kv[0].key, sizeof(msg->kv[0].key), "%s",
+				       prefix); /* fits */
 		err = mg_client_request(client, msg);
 		if (err < 0)
 			break;
@@ -73,7 +75,8 @@ static int show_config(const struct mg_ctl_msg *msg, uint32_t i, void *user)
 	return show->config_cb(&config, show->user);
 }
 
-mango_status_e mango_ipc_list_config(mango_ipc_h h, const char *prefix, mango_config_cb *cb, void *user)
+mango_status_e mango_ipc_list_config(mango_ipc_h h, const char *prefix, mango_config_cb *cb,
+				     void *user)
 {
 	struct mg_ipc *ipc = mg_ipc_of(h);
 	struct show show = { .fn = show_config, .config_cb = cb, .user = user };
@@ -91,9 +94,9 @@ mango_status_e mango_ipc_list_config(mango_ipc_h h, const char *prefix, mango_co
 /* enum mg_tcp_state, as ss(8) names them. */
 static const char *state_name(uint32_t state)
 {
-	static const char *const names[] = { "closed",	   "listen",	 "syn-sent", "syn-recv",   "established",
-					     "close-wait", "fin-wait-1", "closing",  "last-ack",   "fin-wait-2",
-					     "time-wait" };
+	static const char *const names[] = { "closed",      "listen",     "syn-sent",   "syn-recv",
+					     "established", "close-wait", "fin-wait-1", "closing",
+					     "last-ack",    "fin-wait-2", "time-wait" };
 
 	return state < MG_ARRAY_SIZE(names) ? names[state] : "?";
 }
@@ -103,7 +106,8 @@ static void fill_address(struct sockaddr_storage *to, const struct mg_addr *addr
 	socklen_t len = sizeof(*to);
 
 	memset(to, 0, sizeof(*to));
-	mg_sockaddr_fill(mg_addr_is_v4(addr) ? AF_INET : AF_INET6, addr, port, (struct sockaddr *)to, &len);
+	mg_sockaddr_fill(mg_addr_is_v4(addr) ? AF_INET : AF_INET6, addr, port,
+			 (struct sockaddr *)to, &len);
 }
 
 static int show_connection(const struct mg_ctl_msg *msg, uint32_t i, void *user)

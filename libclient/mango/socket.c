@@ -174,7 +174,8 @@ mango_status_e mango_socket_listen(mango_socket_h h, int backlog)
 /* A connection's deadline: us from now; 0: never. */
 static uint64_t deadline_us(int64_t timeout_us)
 {
-	return timeout_us <= 0 ? MG_TIME_NEVER : mg_time_after(mg_clock_ns(), (uint64_t)timeout_us * 1000);
+	return timeout_us <= 0 ? MG_TIME_NEVER
+			       : mg_time_after(mg_clock_ns(), (uint64_t)timeout_us * 1000);
 }
 
 static int accept_conn(struct mg_socket *sock, struct mg_conn **ret_conn)
@@ -298,7 +299,8 @@ static int connect_again(struct mg_socket *sock)
 
 static int start_connect(struct mg_socket *sock, const struct sockaddr *addr, socklen_t len)
 {
-	struct mg_conn_params params = { .rcvbuf_bytes = sock->opts.rcvbuf, .sndbuf_bytes = sock->opts.sndbuf };
+	struct mg_conn_params params = { .rcvbuf_bytes = sock->opts.rcvbuf,
+					 .sndbuf_bytes = sock->opts.sndbuf };
 	struct mg_conn *conn;
 	int err;
 

@@ -111,7 +111,8 @@ static int poll_once(struct mg_tcp *tcp, struct mango_event *events, int max)
 	return n;
 }
 
-mango_status_e mango_tcp_poll(mango_tcp_h h, struct mango_event *events, int max, int timeout_ms, int *ret_n)
+mango_status_e mango_tcp_poll(mango_tcp_h h, struct mango_event *events, int max, int timeout_ms,
+			      int *ret_n)
 {
 	struct mg_tcp *tcp = mg_tcp_of(h);
 	uint64_t deadline_ns = 0;

@@ -152,7 +152,8 @@ int mg_ctl_check(struct mg_ctl_msg *msg, size_t len)
 		return -EPROTO;
 	count = msg->hdr.count;
 	bytes = mg_ctl_item_bytes(msg->hdr.type);
-	if (count > mg_ctl_items_max(msg->hdr.type) || len != sizeof(msg->hdr) + (size_t)count * bytes)
+	if (count > mg_ctl_items_max(msg->hdr.type) ||
+	    len != sizeof(msg->hdr) + (size_t)count * bytes)
 		return -EBADMSG;
 	TERMINATE(msg->hdr.text);
 	for (uint32_t i = 0; i < count; i++)

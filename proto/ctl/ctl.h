@@ -27,25 +27,26 @@ enum mg_ctl_type {
 	MG_CTL_GET_CONFIG = 2,   /* kv[0].key: a key, a section ("tcp.") or "" for all -> n kv */
 	MG_CTL_TCP_LISTEN = 3,   /* 1 listen -> 1 listen with id and port filled in */
 	MG_CTL_TCP_ACCEPT = 4,   /* n accept: grants credits */
-	MG_CTL_TCP_CONNECT = 5,  /* n connect -> n connect with window and gen filled in; outcome by event */
-	MG_CTL_TCP_CLOSE = 6,    /* n conn_ref: graceful */
+	MG_CTL_TCP_CONNECT =
+		5, /* n connect -> n connect with window and gen filled in; outcome by event */
+	MG_CTL_TCP_CLOSE = 6,        /* n conn_ref: graceful */
 	MG_CTL_TCP_LISTEN_CLOSE = 7, /* n listener_ref */
-	MG_CTL_TCP_ABORT = 8,    /* n conn_ref: RST */
+	MG_CTL_TCP_ABORT = 8,        /* n conn_ref: RST */
 	MG_CTL_TCP_SET_OPTION = 9,   /* n option */
 	MG_CTL_TCP_GET_OPTION = 10,  /* n option -> n option with value filled in */
-	MG_CTL_ATTACH = 11,      /* attach socket only: 1 attach -> 1 attached + descriptors */
+	MG_CTL_ATTACH = 11,          /* attach socket only: 1 attach -> 1 attached + descriptors */
 	MG_CTL_CONTEXT_OPEN = 12,    /* attach socket only: -> 1 attached (index) + eventfd */
-	MG_CTL_CONNECTIONS = 13, /* paged -> n conn_info */
-	MG_CTL_LISTENERS = 14,   /* paged -> n listener_info */
-	MG_CTL_STATS = 15,       /* paged -> n counter */
+	MG_CTL_CONNECTIONS = 13,     /* paged -> n conn_info */
+	MG_CTL_LISTENERS = 14,       /* paged -> n listener_info */
+	MG_CTL_STATS = 15,           /* paged -> n counter */
 	MG_CTL_NR,
 };
 
-#define MG_CTL_REPLY 0x8000u    /* set in type */
+#define MG_CTL_REPLY 0x8000u /* set in type */
 #define MG_CTL_VERSION 1
 #define MG_CTL_TOKEN_BYTES 16
 #define MG_CTL_TEXT_MAX 240
-#define MG_CTL_MSG_MAX 65536    /* bytes of a whole message */
+#define MG_CTL_MSG_MAX 65536 /* bytes of a whole message */
 
 struct mg_ctl_token {
 	uint8_t b[MG_CTL_TOKEN_BYTES];
@@ -56,11 +57,12 @@ struct mg_ctl_hdr {
 	uint16_t version; /* MG_CTL_VERSION */
 	uint16_t type;    /* enum mg_ctl_type, | MG_CTL_REPLY */
 	uint64_t id;      /* chosen by the requester; repeated in the reply */
-	struct mg_ctl_token token; /* the session; zero for HEALTH_CHECK, GET_CONFIG and the queries */
-	int32_t status;   /* replies: 0 or -errno */
-	uint32_t count;   /* items */
-	uint32_t start;   /* paged: index of the first item wanted / given */
-	uint32_t more;    /* paged replies: 1 if items follow after start + count */
+	struct mg_ctl_token
+		token;  /* the session; zero for HEALTH_CHECK, GET_CONFIG and the queries */
+	int32_t status; /* replies: 0 or -errno */
+	uint32_t count; /* items */
+	uint32_t start; /* paged: index of the first item wanted / given */
+	uint32_t more;  /* paged replies: 1 if items follow after start + count */
 	char text[MG_CTL_TEXT_MAX]; /* replies: why it failed */
 	uint64_t reserved;
 };
@@ -83,7 +85,10 @@ struct mg_ctl_health {
 	char reason[116];      /* when not serving */
 };
 
-enum mg_ctl_kv_flag { MG_CTL_KV_RUNTIME = 1 << 0 /* can change at run time */, MG_CTL_KV_DEFAULT = 1 << 1 };
+enum mg_ctl_kv_flag {
+	MG_CTL_KV_RUNTIME = 1 << 0 /* can change at run time */,
+	MG_CTL_KV_DEFAULT = 1 << 1
+};
 
 struct mg_ctl_kv {
 	char key[64];
@@ -100,8 +105,8 @@ struct mg_ctl_listen {
 	uint16_t port;       /* 0: an ephemeral one is chosen */
 	uint16_t flags;
 	uint32_t backlog;
-	uint32_t context; /* event ring for its connections */
-	uint32_t listener; /* reply: id */
+	uint32_t context;      /* event ring for its connections */
+	uint32_t listener;     /* reply: id */
 	uint32_t rcvbuf_bytes; /* 0: configured default; rounded up to a power of two, clamped */
 	uint32_t sndbuf_bytes;
 	uint64_t cookie;
@@ -135,17 +140,17 @@ struct mg_ctl_listener_ref {
 };
 
 enum mg_ctl_option {
-	MG_CTL_OPT_KEEPALIVE = 1,      /* 0/1 */
+	MG_CTL_OPT_KEEPALIVE = 1, /* 0/1 */
 	MG_CTL_OPT_KEEPIDLE_S = 2,
 	MG_CTL_OPT_KEEPINTVL_S = 3,
 	MG_CTL_OPT_KEEPCNT = 4,
 	MG_CTL_OPT_USER_TIMEOUT_MS = 5,
-	MG_CTL_OPT_CONGESTION = 6,     /* text */
+	MG_CTL_OPT_CONGESTION = 6, /* text */
 	MG_CTL_OPT_TTL = 7,
 	MG_CTL_OPT_TOS = 8,
 	MG_CTL_OPT_MAXSEG = 9,
-	MG_CTL_OPT_LINGER_MS = 10,     /* -1: off; 0: RST on close */
-	MG_CTL_OPT_INFO = 11,          /* get: fills `info` */
+	MG_CTL_OPT_LINGER_MS = 10, /* -1: off; 0: RST on close */
+	MG_CTL_OPT_INFO = 11,      /* get: fills `info` */
 };
 
 /* A snapshot of one connection, for TCP_INFO and `mangoctl connections`. */

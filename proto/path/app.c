@@ -35,7 +35,8 @@ static bool is_sane(const struct mg_app_layout *l)
 	       l->nr_workers <= MG_SHM_WORKERS_MAX && l->payload_bytes % PAGE_BYTES == 0;
 }
 
-static uint64_t place(struct mg_shm_section *sec, uint64_t off, uint64_t stride, uint32_t count, uint32_t entries)
+static uint64_t place(struct mg_shm_section *sec, uint64_t off, uint64_t stride, uint32_t count,
+		      uint32_t entries)
 {
 	sec->off = off;
 	sec->stride = stride;
@@ -48,15 +49,21 @@ static uint64_t place(struct mg_shm_section *sec, uint64_t off, uint64_t stride,
 static uint64_t place_sections(const struct mg_app_layout *l, struct mg_shm_section *sections)
 {
 	uint32_t entries = ring_entries(l);
-	uint64_t events = mg_align_up(mg_spsc_bytes(entries, sizeof(struct mg_shm_event)), MG_CACHE_LINE);
-	uint64_t bells = mg_align_up(mg_spsc_bytes(entries, sizeof(struct mg_shm_doorbell)), MG_CACHE_LINE);
+	uint64_t events = mg_align_up(mg_spsc_bytes(entries, sizeof(struct mg_shm_event)),
+				      MG_CACHE_LINE);
+	uint64_t bells = mg_align_up(mg_spsc_bytes(entries, sizeof(struct mg_shm_doorbell)),
+				     MG_CACHE_LINE);
 	uint64_t off = PAGE_BYTES;
 
 	memset(sections, 0, MG_SHM_SEC_NR * sizeof(*sections));
-	off = place(&sections[MG_SHM_SEC_CONTEXTS], off, sizeof(struct mg_shm_context), l->nr_contexts, 0);
-	off = place(&sections[MG_SHM_SEC_EVENTS], off, events, l->nr_contexts * nr_producers(l), entries);
-	off = place(&sections[MG_SHM_SEC_DOORBELLS], off, bells, l->nr_contexts * l->nr_workers, entries);
-	off = place(&sections[MG_SHM_SEC_WINDOWS], off, sizeof(struct mg_shm_window), l->nr_windows, 0);
+	off = place(&sections[MG_SHM_SEC_CONTEXTS], off, sizeof(struct mg_shm_context),
+		    l->nr_contexts, 0);
+	off = place(&sections[MG_SHM_SEC_EVENTS], off, events, l->nr_contexts * nr_producers(l),
+		    entries);
+	off = place(&sections[MG_SHM_SEC_DOORBELLS], off, bells, l->nr_contexts * l->nr_workers,
+		    entries);
+	off = place(&sections[MG_SHM_SEC_WINDOWS], off, sizeof(struct mg_shm_window), l->nr_windows,
+		    0);
 	sections[MG_SHM_SEC_PAYLOAD] = (struct mg_shm_section){
 		.off = off,
 		.stride = PAGE_BYTES,
@@ -93,7 +100,8 @@ void mg_app_region_format(uint8_t *base, const struct mg_app_layout *layout, uin
 void mg_app_bind(struct mg_app *app, uint8_t *base, const struct mg_app_layout *layout)
 {
 	struct mg_shm_section sec[MG_SHM_SEC_NR];
-	const struct mg_shm_section *events = &sec[MG_SHM_SEC_EVENTS], *bells = &sec[MG_SHM_SEC_DOORBELLS];
+	const struct mg_shm_section *events = &sec[MG_SHM_SEC_EVENTS],
+				    *bells = &sec[MG_SHM_SEC_DOORBELLS];
 
 	MG_ASSERT(is_sane(layout));
 	app->base = base;
@@ -107,21 +115,25 @@ void mg_app_bind(struct mg_app *app, uint8_t *base, const struct mg_app_layout *
 	for (uint32_t c = 0; c < layout->nr_contexts; c++) {
 		struct mg_app_context *ctx = &app->contexts[c];
 
-		ctx->shm = (struct mg_shm_context *)(void *)(base + sec[MG_SHM_SEC_CONTEXTS].off) + c;
+		ctx->shm = (struct mg_shm_context *)(void *)(base + sec[MG_SHM_SEC_CONTEXTS].off) +
+			   c;
 		ctx->wake_fd = -1;
 		for (uint32_t p = 0; p < nr_producers(layout); p++)
 			mg_spsc_attach_producer(&ctx->events[p],
-						base + events->off + events->stride * (c * nr_producers(layout) + p),
+						base + events->off +
+							events->stride *
+								(c * nr_producers(layout) + p),
 						events->entries, sizeof(struct mg_shm_event), 0);
 		for (uint32_t w = 0; w < layout->nr_workers; w++)
-			mg_spsc_attach_consumer(&ctx->doorbells[w],
-						base + bells->off + bells->stride * (c * layout->nr_workers + w),
-						bells->entries, sizeof(struct mg_shm_doorbell), 0);
+			mg_spsc_attach_consumer(
+				&ctx->doorbells[w],
+				base + bells->off + bells->stride * (c * layout->nr_workers + w),
+				bells->entries, sizeof(struct mg_shm_doorbell), 0);
 	}
 }
 
-bool mg_app_notify(struct mg_app *app, uint32_t producer, uint32_t context, const struct mg_shm_event *ev,
-		   _Atomic uint32_t *dirty)
+bool mg_app_notify(struct mg_app *app, uint32_t producer, uint32_t context,
+		   const struct mg_shm_event *ev, _Atomic uint32_t *dirty)
 {
 	struct mg_app_context *ctx = &app->contexts[context];
 

@@ -95,7 +95,8 @@ static_assert(sizeof(struct mg_shm_header) == 256, "ABI");
 struct mg_shm_context {
 	alignas(64) _Atomic uint32_t sleeping; /* 1: write the eventfd after pushing events */
 	uint32_t reserved0[15];
-	alignas(64) _Atomic uint32_t rescan; /* counts entries that found their ring full: look at every window */
+	alignas(64) _Atomic uint32_t
+		rescan; /* counts entries that found their ring full: look at every window */
 	uint32_t reserved1[15];
 };
 static_assert(sizeof(struct mg_shm_context) == 128, "ABI");
@@ -129,9 +130,9 @@ static_assert(sizeof(struct mg_shm_doorbell) == 8, "ABI");
 /* Life of a window, written by the slow path. */
 enum mg_shm_state {
 	MG_SHM_ST_FREE = 0,
-	MG_SHM_ST_CONNECTING = 1,  /* active open under way; becomes OPEN or CLOSED */
-	MG_SHM_ST_OPEN = 2,        /* handshake done; half-closes show in the flags */
-	MG_SHM_ST_CLOSED = 3,      /* no flow any more; `error` tells why (0: both sides closed) */
+	MG_SHM_ST_CONNECTING = 1, /* active open under way; becomes OPEN or CLOSED */
+	MG_SHM_ST_OPEN = 2,       /* handshake done; half-closes show in the flags */
+	MG_SHM_ST_CLOSED = 3,     /* no flow any more; `error` tells why (0: both sides closed) */
 };
 
 /* mg_shm_window.w_flags: worker to application. */
@@ -145,15 +146,16 @@ enum mg_shm_wflag {
 enum mg_shm_aflag {
 	MG_SHM_AF_SHUT_WR = 1 << 0, /* send FIN after tx_head */
 	MG_SHM_AF_SHUT_RD = 1 << 1, /* arriving data is acknowledged and thrown away */
-	MG_SHM_AF_CLOSE = 1 << 2,   /* the application lets go: FIN (RST if data was unread) and free */
-	MG_SHM_AF_ABORT = 1 << 3,   /* RST now, and free */
+	MG_SHM_AF_CLOSE = 1
+			  << 2, /* the application lets go: FIN (RST if data was unread) and free */
+	MG_SHM_AF_ABORT = 1 << 3, /* RST now, and free */
 	/*
 	 * Tell me (an event) when a third of the transmit ring is free. The library sets it, rings, and looks at
 	 * tx_una once more; the worker looks for it at each doorbell and whenever tx_una moves.
 	 */
 	MG_SHM_AF_WANT_TX = 1 << 4,
-	MG_SHM_AF_NODELAY = 1 << 8, /* option: no Nagle */
-	MG_SHM_AF_CORK = 1 << 9,    /* option: only full segments */
+	MG_SHM_AF_NODELAY = 1 << 8,   /* option: no Nagle */
+	MG_SHM_AF_CORK = 1 << 9,      /* option: only full segments */
 	MG_SHM_AF_QUICKACK = 1 << 10, /* option: acknowledge at once */
 };
 
@@ -164,35 +166,38 @@ enum mg_shm_aflag {
  * and the dirty words, then fills lines 2 and 3, `state` last.
  */
 struct mg_shm_window {
-	alignas(64) _Atomic uint64_t rx_tail; /* end of the readable bytes (release: payload is in the ring) */
-	_Atomic uint64_t tx_una;      /* bytes before this are acknowledged: their ring space is free */
+	alignas(64) _Atomic uint64_t
+		rx_tail;         /* end of the readable bytes (release: payload is in the ring) */
+	_Atomic uint64_t tx_una; /* bytes before this are acknowledged: their ring space is free */
 	_Atomic uint64_t urg_pos;
-	_Atomic uint32_t w_flags;     /* enum mg_shm_wflag; stored (release) after rx_tail, tx_una and urg_pos */
-	_Atomic uint32_t w_dirty;     /* 1: an event entry of the worker is on its way */
-	_Atomic uint32_t srtt_us;     /* for TCP_INFO; no ordering with anything */
+	_Atomic uint32_t
+		w_flags; /* enum mg_shm_wflag; stored (release) after rx_tail, tx_una and urg_pos */
+	_Atomic uint32_t w_dirty; /* 1: an event entry of the worker is on its way */
+	_Atomic uint32_t srtt_us; /* for TCP_INFO; no ordering with anything */
 	_Atomic uint32_t rttvar_us;
 	_Atomic uint32_t cwnd_bytes;
 	_Atomic uint32_t snd_wnd_bytes;
-	_Atomic uint32_t retrans;     /* segments retransmitted so far */
+	_Atomic uint32_t retrans; /* segments retransmitted so far */
 	_Atomic uint32_t inflight_bytes;
 
-	alignas(64) _Atomic uint64_t rx_head; /* bytes before this were read; when to ring: see above */
-	_Atomic uint64_t tx_head;     /* end of the bytes to send (release: payload is in the ring) */
-	_Atomic uint32_t a_flags;     /* enum mg_shm_aflag */
-	_Atomic uint32_t a_dirty;     /* 1: a doorbell entry is on its way */
+	alignas(64) _Atomic uint64_t
+		rx_head;          /* bytes before this were read; when to ring: see above */
+	_Atomic uint64_t tx_head; /* end of the bytes to send (release: payload is in the ring) */
+	_Atomic uint32_t a_flags; /* enum mg_shm_aflag */
+	_Atomic uint32_t a_dirty; /* 1: a doorbell entry is on its way */
 	uint64_t reserved1[5];
 
 	alignas(64) _Atomic uint32_t state; /* enum mg_shm_state; release: publishes lines 2 and 3 */
-	_Atomic uint32_t error;       /* positive errno of the end of the connection */
-	uint32_t gen;                 /* generation of this use of the window */
-	uint32_t worker;              /* which doorbell ring serves it */
-	_Atomic uint32_t s_dirty;     /* 1: an event entry of the slow path is on its way */
-	uint32_t context;             /* whose event rings serve it */
-	uint64_t cookie;              /* the application's own word, from connect or listen */
-	uint32_t mss;                 /* effective send MSS */
+	_Atomic uint32_t error;             /* positive errno of the end of the connection */
+	uint32_t gen;                       /* generation of this use of the window */
+	uint32_t worker;                    /* which doorbell ring serves it */
+	_Atomic uint32_t s_dirty;           /* 1: an event entry of the slow path is on its way */
+	uint32_t context;                   /* whose event rings serve it */
+	uint64_t cookie;                    /* the application's own word, from connect or listen */
+	uint32_t mss;                       /* effective send MSS */
 	uint32_t reserved2[5];
 
-	alignas(64) uint64_t rx_off;  /* rings: offset from the region's start, power-of-two size */
+	alignas(64) uint64_t rx_off; /* rings: offset from the region's start, power-of-two size */
 	uint64_t tx_off;
 	uint32_t rx_bytes;
 	uint32_t tx_bytes;
@@ -211,7 +216,8 @@ struct mg_shm_info {
 	uint32_t nr_workers;
 	uint32_t reserved[11];
 	struct {
-		alignas(64) _Atomic uint32_t sleeping; /* 1: write the worker's eventfd after ringing */
+		alignas(64) _Atomic uint32_t
+			sleeping; /* 1: write the worker's eventfd after ringing */
 		/*
 		 * Counts the worker's sleeps: moved on before each `sleeping = 1`, so that an application
 		 * wakes it once per sleep and not once per doorbell. Stays 0 in a worker that does not count.
@@ -225,5 +231,6 @@ static_assert(sizeof(struct mg_shm_info) == 64 + 64 * MG_SHM_WORKERS_MAX, "ABI")
 /* Checksum of the headers in proto/shm, made at build time. */
 uint64_t mg_shm_abi_hash(void);
 
-static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "shared memory needs lock-free atomics");
+static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2,
+	      "shared memory needs lock-free atomics");
 #endif

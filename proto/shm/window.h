@@ -25,9 +25,9 @@
 
 struct mg_window {
 	struct mg_shm_window *shm;
-	uint8_t *rx;              /* the rings */
+	uint8_t *rx; /* the rings */
 	uint8_t *tx;
-	uint32_t rx_bytes;        /* powers of two */
+	uint32_t rx_bytes; /* powers of two */
 	uint32_t tx_bytes;
 	_Atomic uint64_t rx_head; /* ours: the shared word is only ever written from it */
 	_Atomic uint64_t tx_head; /* both relaxed: one writer each; others look for readiness */
@@ -69,7 +69,8 @@ static inline int mg_window_bind(struct mg_window *w, uint8_t *base, uint64_t to
 		return -ESTALE;
 	if (!mg_is_pow2(rx_bytes) || !mg_is_pow2(tx_bytes) || shm->worker >= MG_SHM_WORKERS_MAX)
 		return -EBADMSG;
-	if (rx_bytes > total || rx_off > total - rx_bytes || tx_bytes > total || tx_off > total - tx_bytes)
+	if (rx_bytes > total || rx_off > total - rx_bytes || tx_bytes > total ||
+	    tx_off > total - tx_bytes)
 		return -EBADMSG;
 	w->shm = shm;
 	w->rx = base + rx_off;
@@ -121,7 +122,8 @@ static inline uint32_t mg_window_spans(uint8_t *ring, uint32_t bytes, uint64_t p
 }
 
 /* The readable bytes after the first `skip`, in at most two pieces (the second may be empty); returns how many. */
-static inline uint32_t mg_window_peek(const struct mg_window *w, uint32_t skip, struct mg_span spans[2])
+static inline uint32_t mg_window_peek(const struct mg_window *w, uint32_t skip,
+				      struct mg_span spans[2])
 {
 	uint32_t n = mg_window_readable(w);
 
@@ -161,7 +163,8 @@ static inline bool mg_window_is_roomy(const struct mg_window *w)
 }
 
 /* Where the next bytes go: at most len, in at most two pieces; returns how many fit. Nothing is published. */
-static inline uint32_t mg_window_reserve(const struct mg_window *w, uint64_t len, struct mg_span spans[2])
+static inline uint32_t mg_window_reserve(const struct mg_window *w, uint64_t len,
+					 struct mg_span spans[2])
 {
 	uint32_t room = mg_window_writable(w);
 	uint32_t n = len < room ? (uint32_t)len : room;
@@ -183,13 +186,15 @@ static inline void mg_window_commit(struct mg_window *w, uint32_t n)
 static inline void mg_window_set(struct mg_window *w, uint32_t aflags)
 {
 	/* release: pairs with the worker's acquire; positions stored before count before the flag */
-	(void)atomic_fetch_or_explicit(&w->shm->a_flags, aflags, memory_order_release); /* old value unused */
+	(void)atomic_fetch_or_explicit(&w->shm->a_flags, aflags,
+				       memory_order_release); /* old value unused */
 }
 
 /* Clears option bits (then ring) or MG_SHM_AF_WANT_TX (no need to). */
 static inline void mg_window_clear(struct mg_window *w, uint32_t aflags)
 {
-	(void)atomic_fetch_and_explicit(&w->shm->a_flags, ~aflags, memory_order_release); /* old value unused */
+	(void)atomic_fetch_and_explicit(&w->shm->a_flags, ~aflags,
+					memory_order_release); /* old value unused */
 }
 
 /* "The window changed." True: no entry is on its way; the caller pushes one. */
