@@ -10,7 +10,8 @@
 
 struct sockaddr_in world_addr(uint16_t port)
 {
-	return (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port),
+	return (struct sockaddr_in){ .sin_family = AF_INET,
+				     .sin_port = htons(port),
 				     .sin_addr = { htonl(INADDR_LOOPBACK) } };
 }
 
@@ -29,7 +30,8 @@ void world_sleep_ms(uint32_t ms)
 	nanosleep(&ts, NULL);
 }
 
-void world_up(struct world *w, const struct fake_daemon_conf *conf, const struct mango_socket_options *options)
+void world_up(struct world *w, const struct fake_daemon_conf *conf,
+	      const struct mango_socket_options *options)
 {
 	struct sockaddr_in addr = world_addr(WORLD_PORT);
 
@@ -48,7 +50,8 @@ void world_pair(struct world *w)
 	struct sockaddr_in addr = world_addr(WORLD_PORT);
 
 	assert_int_equal(mango_socket_create(w->tcp, &w->client), 0);
-	assert_int_equal(mango_socket_connect(w->client, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(mango_socket_connect(w->client, (struct sockaddr *)&addr, sizeof(addr)),
+			 0);
 	assert_int_equal(mango_socket_accept(w->lst, NULL, NULL, &w->server), 0);
 }
 

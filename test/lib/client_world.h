@@ -21,7 +21,8 @@ struct world {
 };
 
 /* Asserts that everything works. options: of the listener and so of `server`; NULL: defaults. */
-void world_up(struct world *w, const struct fake_daemon_conf *conf, const struct mango_socket_options *options);
+void world_up(struct world *w, const struct fake_daemon_conf *conf,
+	      const struct mango_socket_options *options);
 /* Connects w->client (blocking) and accepts w->server. */
 void world_pair(struct world *w);
 /* Destroys what is left. */

@@ -43,11 +43,11 @@ void fake_daemon_hold(struct fake_daemon *d, bool hold);
 void fake_daemon_lose_events(struct fake_daemon *d, bool lose);
 /* What happened so far. */
 struct fake_daemon_stats {
-	uint64_t wakes;      /* times a sleeping worker was woken by its eventfd */
-	uint64_t doorbells;  /* entries taken */
-	uint64_t requests;   /* control messages */
-	uint64_t app_wakes;  /* eventfds of applications written */
-	uint32_t windows;    /* in use */
+	uint64_t wakes;     /* times a sleeping worker was woken by its eventfd */
+	uint64_t doorbells; /* entries taken */
+	uint64_t requests;  /* control messages */
+	uint64_t app_wakes; /* eventfds of applications written */
+	uint32_t windows;   /* in use */
 	uint32_t listeners;
 	uint32_t sessions;
 };

@@ -16,8 +16,9 @@
 
 #define RING 4096u
 
-static const struct mg_app_layout layout = { .nr_windows = 8, .nr_contexts = 2, .nr_workers = 2,
-					     .payload_bytes = 64 * 4096 };
+static const struct mg_app_layout layout = {
+	.nr_windows = 8, .nr_contexts = 2, .nr_workers = 2, .payload_bytes = 64 * 4096
+};
 
 struct region {
 	uint8_t *base;
@@ -243,7 +244,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(impossible_windows_are_not_bound, up, down),
 		cmocka_unit_test_setup_teardown(reading_goes_round_the_ring, up, down),
 		cmocka_unit_test_setup_teardown(writing_goes_round_the_ring, up, down),
-		cmocka_unit_test_setup_teardown(consuming_rings_when_the_window_was_nearly_closed, up, down),
+		cmocka_unit_test_setup_teardown(consuming_rings_when_the_window_was_nearly_closed,
+						up, down),
 		cmocka_unit_test_setup_teardown(flags_are_set_and_cleared, up, down),
 	};
 

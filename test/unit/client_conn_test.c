@@ -233,7 +233,8 @@ static void bytes_go_both_ways(void **state)
 	assert_int_equal(mango_socket_getsockname(w.lst, (struct sockaddr *)&name, &len), 0);
 	assert_int_equal(ntohs(name.sin_port), WORLD_PORT);
 	assert_int_equal(len, sizeof(name));
-	assert_int_equal(mango_socket_connect(w.client, (struct sockaddr *)&peer, sizeof(peer)), -EISCONN);
+	assert_int_equal(mango_socket_connect(w.client, (struct sockaddr *)&peer, sizeof(peer)),
+			 -EISCONN);
 	world_down(&w);
 }
 
@@ -271,7 +272,8 @@ static void bulk_arrives_in_order(void **state)
 	world_pair(&w);
 	pthread_create(&thread, NULL, send_much, &w);
 	do {
-		assert_int_equal(mango_socket_recv(w.server, buf, 1 + (size_t)(total % sizeof(buf)), &n), 0);
+		assert_int_equal(
+			mango_socket_recv(w.server, buf, 1 + (size_t)(total % sizeof(buf)), &n), 0);
 		for (size_t i = 0; i < n; i++) {
 			x = x * 1664525 + 1013904223;
 			assert_int_equal(buf[i], (uint8_t)(x >> 24));
@@ -338,10 +340,12 @@ static void refused_and_silent_connects(void **state)
 	world_up(&w, NULL, NULL);
 	assert_int_equal(mango_socket_create(w.tcp, &w.client), 0);
 	assert_int_equal(mango_socket_open(w.client, &opts), 0);
-	assert_int_equal(mango_socket_connect(w.client, (struct sockaddr *)&addr, sizeof(addr)), -ECONNREFUSED);
+	assert_int_equal(mango_socket_connect(w.client, (struct sockaddr *)&addr, sizeof(addr)),
+			 -ECONNREFUSED);
 	addr = world_addr(FAKE_PORT_SILENT);
 	start = world_ms();
-	assert_int_equal(mango_socket_connect(w.client, (struct sockaddr *)&addr, sizeof(addr)), -ETIMEDOUT);
+	assert_int_equal(mango_socket_connect(w.client, (struct sockaddr *)&addr, sizeof(addr)),
+			 -ETIMEDOUT);
 	assert_in_range(world_ms() - start, 50, 1000);
 	/* It can be tried again. */
 	addr = world_addr(WORLD_PORT);
@@ -381,7 +385,8 @@ static void non_blocking_says_again(void **state)
 	world_sleep_ms(20);
 	assert_int_equal(mango_socket_send(w.client, big, sizeof(big), NULL), -EMSGSIZE);
 	assert_int_equal(mango_socket_send(w.client, big, 60000, NULL), 0);
-	assert_int_equal(mango_socket_send(w.client, big, 6000, NULL), -EAGAIN); /* all or nothing */
+	assert_int_equal(mango_socket_send(w.client, big, 6000, NULL),
+			 -EAGAIN); /* all or nothing */
 	assert_int_equal(mango_socket_send(w.client, big, 6000, &n), 0);
 	assert_int_equal(n, 5536);
 	assert_int_equal(mango_socket_send(w.client, big, 6000, &n), -EAGAIN);
@@ -402,9 +407,12 @@ static void timeouts_of_receive_send_and_accept(void **state)
 	(void)state;
 	world_up(&w, NULL, NULL);
 	world_pair(&w);
-	assert_int_equal(mango_socket_set_option(w.client, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
-	assert_int_equal(mango_socket_set_option(w.client, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)), 0);
-	assert_int_equal(mango_socket_set_option(w.lst, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
+	assert_int_equal(
+		mango_socket_set_option(w.client, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
+	assert_int_equal(
+		mango_socket_set_option(w.client, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)), 0);
+	assert_int_equal(mango_socket_set_option(w.lst, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)),
+			 0);
 	start = world_ms();
 	assert_int_equal(mango_socket_recv(w.client, big, 1, &n), -EAGAIN);
 	assert_in_range(world_ms() - start, 35, 1000);
@@ -484,7 +492,8 @@ static void closing_a_listener_resets_who_waits(void **state)
 	assert_int_equal(mango_socket_recv(w.client, &c, 1, &n), -ECONNRESET);
 	assert_int_equal(mango_socket_destroy(w.client), 0);
 	assert_int_equal(mango_socket_create(w.tcp, &w.client), 0);
-	assert_int_equal(mango_socket_connect(w.client, (struct sockaddr *)&addr, sizeof(addr)), -ECONNREFUSED);
+	assert_int_equal(mango_socket_connect(w.client, (struct sockaddr *)&addr, sizeof(addr)),
+			 -ECONNREFUSED);
 	world_down(&w);
 }
 

@@ -120,12 +120,14 @@ static void connect_and_accept_are_events(void **state)
 		assert_true(n > 0);
 		for (int i = 0; i < n; i++) {
 			if (ev[i].sock == w.lst && !accepted)
-				assert_int_equal(mango_socket_accept(w.lst, NULL, NULL, &w.server), 0);
+				assert_int_equal(mango_socket_accept(w.lst, NULL, NULL, &w.server),
+						 0);
 			accepted |= ev[i].sock == w.lst;
 			connected |= ev[i].sock == w.client;
 		}
 	}
-	assert_int_equal(mango_socket_accept(w.lst, NULL, NULL, &(mango_socket_h){ NULL }), -EAGAIN);
+	assert_int_equal(mango_socket_accept(w.lst, NULL, NULL, &(mango_socket_h){ NULL }),
+			 -EAGAIN);
 	world_down(&w);
 }
 
@@ -262,7 +264,8 @@ static void a_signal_ends_poll_but_not_recv(void **state)
 	pthread_create(&thread, NULL, poke, &self);
 	assert_int_equal(mango_tcp_poll(w.tcp, ev, 1, 5000, &n), -EINTR);
 	pthread_join(thread, NULL);
-	assert_int_equal(mango_socket_set_option(w.client, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
+	assert_int_equal(
+		mango_socket_set_option(w.client, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
 	start = world_ms();
 	pthread_create(&thread, NULL, poke, &self);
 	assert_int_equal(mango_socket_recv(w.client, &c, 1, NULL), -EAGAIN);
@@ -320,7 +323,9 @@ static void a_descriptor_shows_data(void **state)
 static void vectors_go_through_a_descriptor(void **state)
 {
 	char a[3], b[10], c[4];
-	struct iovec out[3] = { { (void *)(uintptr_t) "abc", 3 }, { NULL, 0 }, { (void *)(uintptr_t) "defg", 4 } };
+	struct iovec out[3] = { { (void *)(uintptr_t) "abc", 3 },
+				{ NULL, 0 },
+				{ (void *)(uintptr_t) "defg", 4 } };
 	struct iovec in[3] = { { a, 3 }, { c, 0 }, { b, 10 } };
 	struct world w;
 	size_t n;
@@ -385,12 +390,14 @@ static void a_descriptor_shows_the_end(void **state)
 	fd = mango_socket_get_fd(w.server);
 	assert_int_equal(mango_socket_send(w.client, "x", 1, NULL), 0);
 	assert_int_equal(mango_socket_shutdown(w.client, SHUT_WR), 0);
-	assert_int_equal(wait_fd(fd, POLLIN | POLLRDHUP, POLLIN | POLLRDHUP, 1000), POLLIN | POLLRDHUP);
+	assert_int_equal(wait_fd(fd, POLLIN | POLLRDHUP, POLLIN | POLLRDHUP, 1000),
+			 POLLIN | POLLRDHUP);
 	assert_int_equal(mango_posix_read(fd, &c, 1, &n), 0);
 	assert_int_equal(n, 1);
 	assert_int_equal(mango_posix_read(fd, &c, 1, &n), 0);
 	assert_int_equal(n, 0);
-	assert_int_equal(wait_fd(fd, POLLIN | POLLRDHUP, POLLIN | POLLRDHUP, 50), POLLIN | POLLRDHUP);
+	assert_int_equal(wait_fd(fd, POLLIN | POLLRDHUP, POLLIN | POLLRDHUP, 50),
+			 POLLIN | POLLRDHUP);
 	assert_int_equal(mango_socket_abort(w.client), 0);
 	assert_true((wait_fd(fd, POLLIN, POLLHUP, 1000) & POLLHUP) != 0);
 	assert_int_equal(mango_posix_write(fd, "x", 1, NULL), -ECONNRESET);
@@ -414,7 +421,9 @@ static void a_listener_has_a_descriptor_for_epoll(void **state)
 	world_pair(&w);
 	assert_int_equal(epoll_wait(ep, &ev, 1, 30), 0); /* taken already */
 	assert_int_equal(mango_socket_create(w.tcp, &extra), 0);
-	assert_int_equal(mango_socket_connect(extra, (struct sockaddr *)&(struct sockaddr_in){ 0 }, 1), -EINVAL);
+	assert_int_equal(mango_socket_connect(extra, (struct sockaddr *)&(struct sockaddr_in){ 0 },
+					      1),
+			 -EINVAL);
 	assert_int_equal(mango_socket_destroy(extra), 0);
 	close(ep);
 	world_down(&w);
@@ -433,7 +442,8 @@ static void a_connecting_descriptor_becomes_writable(void **state)
 	assert_int_equal(mango_socket_create(w.tcp, &w.client), 0);
 	assert_int_equal(mango_socket_open(w.client, &opts), 0);
 	fd = mango_socket_get_fd(w.client);
-	assert_int_equal(mango_socket_connect(w.client, (struct sockaddr *)&addr, sizeof(addr)), -EINPROGRESS);
+	assert_int_equal(mango_socket_connect(w.client, (struct sockaddr *)&addr, sizeof(addr)),
+			 -EINPROGRESS);
 	assert_int_equal(wait_fd(fd, POLLIN | POLLOUT, POLLOUT, 50), 0);
 	assert_int_equal(mango_socket_destroy(w.client), 0);
 	assert_int_equal(mango_socket_create(w.tcp, &w.client), 0);

@@ -48,7 +48,8 @@ static void *client_main(void *arg)
 	for (int i = 0; i < ROUNDS / 10 && job->result == 0; i++) {
 		job->result = mango_socket_create(job->tcp, &sock);
 		if (job->result == 0)
-			job->result = mango_socket_connect(sock, (struct sockaddr *)&addr, sizeof(addr));
+			job->result = mango_socket_connect(sock, (struct sockaddr *)&addr,
+							   sizeof(addr));
 		for (int k = 0; k < 10 && job->result == 0; k++)
 			job->result = echo_once(sock, (char)('a' + k));
 		(void)mango_socket_destroy(sock);
@@ -223,7 +224,8 @@ static void *blocked_connect(void *arg)
 
 static void death_wakes_everybody(void **state)
 {
-	void *(*const mains[])(void *) = { blocked_recv, blocked_accept, blocked_send, blocked_connect };
+	void *(*const mains[])(void *) = { blocked_recv, blocked_accept, blocked_send,
+					   blocked_connect };
 	struct job jobs[4];
 	struct mango_event ev[1];
 	struct mango_health h;
@@ -293,7 +295,8 @@ static void new_sockets_of_a_dead_daemon_are_not_connected(void **state)
 	assert_int_equal(mango_socket_create(w.tcp, &sock), 0);
 	fake_daemon_stop(w.d);
 	w.d = NULL;
-	assert_int_equal(mango_socket_connect(sock, (struct sockaddr *)&addr, sizeof(addr)), -ENOTCONN);
+	assert_int_equal(mango_socket_connect(sock, (struct sockaddr *)&addr, sizeof(addr)),
+			 -ENOTCONN);
 	assert_int_equal(mango_socket_listen(sock, 1), -ENOTCONN);
 	assert_int_equal(mango_socket_destroy(sock), 0);
 	world_down(&w);
