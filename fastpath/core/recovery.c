@@ -270,22 +270,32 @@ static void prr(struct mg_flow *f, const struct mg_ack *a)
 
 /* ---- The whole ---- */
 
+/* The original was lost and the probe has repaired it: one reduction, no recovery. */
+static void tlp_repaired(struct mg_flow *f, const struct mg_ack *a)
+{
+	reduce(f, MG_SAMPLE_LOSS | MG_SAMPLE_RECOVERED, mg_flow_flight(f) + a->acked);
+	f->cwnd = mg_min_u32(f->cwnd, f->ssthresh);
+}
+
 void mg_recovery_tlp_acked(struct mg_fp *fp, struct mg_flow *f, const struct mg_ack *a)
 {
+	bool settled = !mg_flow_has(f, MG_FF_TLP_RETX) || a->dsack;
+
 	(void)fp;
 	if (!mg_flow_has(f, MG_FF_TLP) || mg_seq_lt(a->seg->ack, f->tlp_end))
 		return;
 	/*
-	 * The probe was a copy and nothing tells that both arrived: the original was lost, and the probe has
-	 * repaired it. One reduction, no recovery (RFC 8985 7.4.2).
+	 * RFC 8985 7.4.2: a D-SACK, or a duplicate ACK where there is none, says that both copies arrived. An
+	 * ACK that goes beyond the probe without either says that only one did.
 	 */
-	if (mg_flow_has(f, MG_FF_TLP_RETX) && !a->dsack && a->acked != 0) {
-		uint32_t flight = mg_flow_flight(f) + a->acked;
-
-		reduce(f, MG_SAMPLE_LOSS | MG_SAMPLE_RECOVERED, flight);
-		f->cwnd = mg_min_u32(f->cwnd, f->ssthresh);
+	if (!settled && mg_seq_gt(a->seg->ack, f->tlp_end)) {
+		tlp_repaired(f, a);
+		settled = true;
+	} else if (a->acked == 0 && a->seg->payload_len == 0 && !(a->seg->opts & MG_SEG_OPT_SACK)) {
+		settled = true;
 	}
-	f->flags &= ~(uint32_t)(MG_FF_TLP | MG_FF_TLP_RETX);
+	if (settled)
+		f->flags &= ~(uint32_t)(MG_FF_TLP | MG_FF_TLP_RETX);
 }
 
 static void detect(struct mg_fp *fp, struct mg_flow *f, struct mg_ack *a)

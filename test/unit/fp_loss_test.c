@@ -485,6 +485,22 @@ static void probe_was_needless(void **state)
 	FB_RX(&b, .ack = 10000);
 	FB_RX(&b, .ack = 10000, .nr_sack = 1, .sack = { SEGS(9, 10) });
 	assert_int_equal(fb_stat(&b, MG_FPS_RX_DSACK), 1);
+	assert_false(mg_flow_has(b.flow, MG_FF_TLP));
+	assert_int_equal(b.flow->cwnd, 10000);
+	fb_close(&b);
+
+	/* No D-SACK, and the peer goes on: one segment was lost, one reduction. */
+	send_segments(10, MG_FLOW_SACK);
+	FB_RX(&b, .ack = 5000);
+	fb_run(&b, FB_MS(250));
+	FB_TX(&b, 9000, 1000, ACK);
+	FB_RX(&b, .ack = 10000);
+	assert_int_equal(b.flow->cwnd, 10000);
+	fb_app_write(&b, 1000);
+	FB_TX(&b, 10000, 1000, ACK);
+	FB_RX(&b, .ack = 11000);
+	(void)sample_with(MG_SAMPLE_LOSS);
+	assert_true(b.flow->cwnd < 10000);
 	fb_close(&b);
 }
 
