@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ack.c - digests one acknowledgment; see ack.h.
+ *
+ * Idea:    the cumulative part frees records and ring space, then SACK, window and ECN are taken, and the
+ *          detectors of recovery.c see the sum. The predicted case skips all that cannot matter to it.
+ */
 #include "fastpath/core/ack.h"
 
 #include "fastpath/core/engine.h"

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * appwin.c - looks at the application's line of a window; see appwin.h.
+ *
+ * Idea:    every word is loaded once and checked against what the flow knows before it counts.
+ */
 #include "fastpath/core/appwin.h"
 
 #include "fastpath/core/engine.h"

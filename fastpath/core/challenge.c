@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * challenge.c - budgets for ACKs that strangers provoke; see challenge.h.
+ */
 #include "fastpath/core/challenge.h"
 
 #include "fastpath/core/engine.h"

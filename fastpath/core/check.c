@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * check.c - the invariants of flows and engine, for tests, simulator and fuzzers.
+ *
+ * Idea:    what must hold between any two calls: order of positions, sums over records, and that a flow with
+ *          data out or a duty has a timer, so that no stall can go unnoticed.
+ */
 #include "fastpath/core/engine.h"
 
 static void check_rx(const struct mg_flow *f)

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * command.c - obeys the slow path; see command.h.
+ */
 #include "fastpath/core/command.h"
 
 #include "fastpath/core/appwin.h"

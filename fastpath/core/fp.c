@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fp.c - the engine's frame: memory, look-up, the turn, the flush; see fp.h.
+ *
+ * Idea:    what a turn touches is put on one list. The flush walks it twice: first applications are told
+ *          and woken, then packets are written, so that both work at the same time.
+ */
 #include "fastpath/core/fp.h"
 
 #include <errno.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * frame.c - writes frames from a flow's template; see frame.h.
+ */
 #include "fastpath/core/frame.h"
 
 #include "fastpath/core/engine.h"

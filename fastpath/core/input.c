@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * input.c - one segment, step by step; see input.h.
+ */
 #include "fastpath/core/input.h"
 
 #include "fastpath/core/ack.h"

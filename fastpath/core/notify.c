@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * notify.c - events up, entries and wake-ups to applications; see notify.h.
+ */
 #include "fastpath/core/notify.h"
 
 #include "fastpath/core/engine.h"

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * output.c - decides what leaves; see output.h.
+ */
 #include "fastpath/core/output.h"
 
 #include "fastpath/core/engine.h"

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pacer.c - credit for paced sending; see pacer.h.
+ */
 #include "fastpath/core/pacer.h"
 
 #include "proto/base/bits.h"

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rate.c - delivery rate samples; see rate.h.
+ */
 #include "fastpath/core/rate.h"
 
 #include "proto/base/bits.h"

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * reass.c - intervals beyond a gap and the SACK blocks for them; see reass.h.
+ */
 #include "fastpath/core/reass.h"
 
 #include "fastpath/core/engine.h"

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * recovery.c - finds and repairs losses; see recovery.h.
+ */
 #include "fastpath/core/recovery.h"
 
 #include "fastpath/core/engine.h"

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rtt.c - round-trip times and the RTO; see rtt.h.
+ */
 #include "fastpath/core/rtt.h"
 
 #include "proto/base/bits.h"

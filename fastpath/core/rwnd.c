@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rwnd.c - the window that we offer; see rwnd.h.
+ */
 #include "fastpath/core/rwnd.h"
 
 #include "proto/base/bits.h"

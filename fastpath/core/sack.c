@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sack.c - SACK blocks become marks on records; see sack.h.
+ */
 #include "fastpath/core/sack.h"
 
 #include "fastpath/core/engine.h"

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * table.c - two-choice buckets from tuple to flow; see table.h.
+ */
 #include "fastpath/core/table.h"
 
 #include "proto/base/assert.h"

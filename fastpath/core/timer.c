@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * timer.c - chooses and runs a flow's deadlines; see timer.h.
+ */
 #include "fastpath/core/timer.h"
 
 #include "fastpath/core/engine.h"

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * txrec.c - records of what is out; see txrec.h.
+ */
 #include "fastpath/core/txrec.h"
 
 #include "fastpath/core/engine.h"

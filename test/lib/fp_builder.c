@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fp_builder.c - one engine with one flow, driven by hand; see fp_builder.h.
+ */
 #include "test/lib/fp_builder.h"
 
 #include <setjmp.h>
