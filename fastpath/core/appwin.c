@@ -99,7 +99,8 @@ static void take_close(struct mg_fp *fp, struct mg_flow *f, uint32_t a)
 		f->flags |= MG_FF_FIN_QUEUED;
 }
 
-void mg_appwin_look(struct mg_fp *fp, struct mg_flow *f)
+/* `asked`: flags that the application set by other ways than its line. */
+static void look(struct mg_fp *fp, struct mg_flow *f, uint32_t asked)
 {
 	const struct mg_shm_window *w = f->win;
 	uint32_t a;
@@ -109,7 +110,7 @@ void mg_appwin_look(struct mg_fp *fp, struct mg_flow *f)
 	if (f->run != MG_FLOW_LIVE || mg_flow_has(f, MG_FF_APP_CLOSED))
 		return;
 	/* acquire: pairs with the application's release; flags first: what it wrote before SHUT_WR is seen */
-	a = atomic_load_explicit(&w->a_flags, memory_order_acquire);
+	a = atomic_load_explicit(&w->a_flags, memory_order_acquire) | asked;
 	/* acquire: pairs with the release of tx_head; the payload is in the ring */
 	tx_head = atomic_load_explicit(&w->tx_head, memory_order_acquire);
 	/* acquire: pairs with the release of rx_head; the application's reads of the ring are done */
@@ -130,6 +131,16 @@ void mg_appwin_look(struct mg_fp *fp, struct mg_flow *f)
 		take_close(fp, f, a);
 	if (mg_unlikely(mg_rwnd_update_due(f)))
 		f->flags |= MG_FF_ACK_NOW;
+}
+
+void mg_appwin_look(struct mg_fp *fp, struct mg_flow *f)
+{
+	look(fp, f, 0);
+}
+
+void mg_appwin_close(struct mg_fp *fp, struct mg_flow *f)
+{
+	look(fp, f, MG_SHM_AF_CLOSE);
 }
 
 void mg_appwin_refresh_rx(struct mg_fp *fp, struct mg_flow *f)

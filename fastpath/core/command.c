@@ -300,6 +300,9 @@ static void obey_flow(struct mg_fp *fp, struct mg_flow *f, const struct mg_msg *
 			(void)mg_output_probe(fp, f,
 					      f->snd_nxt - 1); /* keepalive repeats it by itself */
 		break;
+	case MG_CMD_CLOSE:
+		mg_appwin_close(fp, f);
+		break;
 	case MG_CMD_REPORT:
 		mg_notify_event(fp, f, MG_EV_REPORT, 0);
 		break;

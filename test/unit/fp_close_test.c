@@ -215,6 +215,24 @@ static void app_closes_with_unread_data(void **state)
 	fb_close(&b);
 }
 
+static void closed_by_control(void **state)
+{
+	struct mg_cmd_flow cmd = {
+		.msg = { .type = MG_CMD_CLOSE, .len = sizeof(cmd), .flow = 7, .gen = 1 }
+	};
+
+	(void)state;
+	fb_open(&b, &(struct fb_conf){ 0 });
+	fb_app_write(&b, 100);
+	fb_tx_clear(&b);
+	fb_command(&b, &cmd.msg);
+	assert_int_equal(b.ev[fb_event(&b, MG_EV_APP_CLOSE)].value, 0);
+	FB_TX(&b, 100, 0, ACK | FIN);
+	fb_app_flags(&b, MG_SHM_AF_CLOSE); /* once is enough */
+	FB_TX_NONE(&b);
+	fb_close(&b);
+}
+
 static void app_aborts(void **state)
 {
 	(void)state;
@@ -311,6 +329,7 @@ int main(void)
 		cmocka_unit_test(events_keep_their_order_when_the_ring_is_full),
 		cmocka_unit_test(app_closes),
 		cmocka_unit_test(app_closes_with_unread_data),
+		cmocka_unit_test(closed_by_control),
 		cmocka_unit_test(app_aborts),
 		cmocka_unit_test(shut_for_reading),
 		cmocka_unit_test(removed_when_the_slow_path_can_hear_it),
