@@ -92,19 +92,23 @@ static void adapt_spin(struct mg_ctx *ctx, uint64_t waited_ns)
 		ctx->spin_now_ns = ctx->spin_ns;
 }
 
-/* Locked; lets the lock go in between. True: something was dispatched, or the count moved. */
+/*
+ * Locked; lets the lock go in between. True: something was dispatched, or the count moved.
+ * Yielding gives a worker on the same core its turn, and costs little when nobody wants the core.
+ */
 static bool spin(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key, uint64_t until_ns)
 {
-	do {
+	for (;;) {
 		if (mg_ctx_dispatch(ctx) > 0 || has_moved(seq, key) ||
 		    mg_client_is_dead(ctx->client))
 			return true;
+		if (mg_clock_ns() >= until_ns)
+			return false;
 		mg_ctx_unlock(ctx);
-		for (int i = 0; i < 16; i++)
-			pause_cpu();
+		pause_cpu();
+		(void)sched_yield(); /* cannot fail */
 		mg_ctx_lock(ctx);
-	} while (mg_clock_ns() < until_ns);
-	return false;
+	}
 }
 
 static void drain(int fd)
