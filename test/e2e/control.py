@@ -329,7 +329,7 @@ def test_grpc_messages():
     expect(code == 0 and b"info".hex() in answers[0], f"GetConfig gave {answers}, {code}")
     expect_equal(grpc("/mango.v1.Mango/GetConfig", b"\x0a\x04what".hex())[1], 5, "an unknown key")
     expect_equal(grpc("/mango.v1.Mango/GetConfig", "ff" * 20)[1], 3, "bytes that are no message")
-    listen = b"\x08\x01\x12\x10" + bytes(range(16)) + b"\x6a\x06\x0a\x04\x10\xd4\x48\x20"  # an unknown token
+    listen = b"\x08\x01\x12\x10" + bytes(range(16)) + b"\x6a\x07\x0a\x05\x10\xd4\x48\x20\x01"  # an unknown token
     expect_equal(grpc("/mango.v1.Mango/Session", listen.hex())[1], 16, "a wrong token")
     expect_equal(grpc("/mango.v1.Mango/Session", "ff" * 20)[1], 3, "garbage on a session")
     expect_alive()
