@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -104,6 +105,12 @@ static int add_sleep_sources(struct mg_worker *w)
 	return err;
 }
 
+static void free_engine(struct mg_worker *w)
+{
+	if (w->fp_mem != NULL)
+		(void)munmap(w->fp_mem, w->fp_bytes);
+}
+
 static int new_engine(struct mg_worker *w)
 {
 	struct mg_fp_conf *fp = &w->conf.fp;
@@ -123,10 +130,14 @@ static int new_engine(struct mg_worker *w)
 		fp->ports[p].tx_csum = (caps & MG_PORT_CAP_TX_TCP_CSUM) != 0 &&
 				       (caps & MG_PORT_CAP_TX_IP_CSUM) != 0;
 	}
-	w->fp_mem = aligned_alloc(64, mg_align_up(mg_fp_bytes(fp), 64));
-	if (w->fp_mem == NULL)
+	w->fp_bytes = mg_fp_bytes(fp);
+	/* Zero pages that the engine touches only as connections come. */
+	w->fp_mem = mmap(NULL, w->fp_bytes, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (w->fp_mem == MAP_FAILED) {
+		w->fp_mem = NULL;
 		return -ENOMEM;
-	memset(w->fp_mem, 0, mg_fp_bytes(fp));
+	}
 	return mg_fp_init(w->fp_mem, fp, &env, &w->fp);
 }
 
@@ -153,12 +164,12 @@ int mg_worker_new(const struct mg_worker_conf *conf, struct mg_worker **ret_work
 		goto fini_idle;
 	err = new_engine(w);
 	if (err < 0)
-		goto free_engine;
+		goto free_memory;
 	*ret_worker = w;
 	return 0;
 
-free_engine:
-	free(w->fp_mem);
+free_memory:
+	free_engine(w);
 fini_idle:
 	mg_idle_fini(&w->idle);
 free_worker:
@@ -173,7 +184,7 @@ void mg_worker_free(struct mg_worker *w)
 	for (uint32_t p = 0; p < w->conf.nr_ports; p++)
 		for (uint32_t i = 0; i < w->ports[p].nr_tx; i++)
 			rte_pktmbuf_free(w->ports[p].tx[i]);
-	free(w->fp_mem);
+	free_engine(w);
 	mg_idle_fini(&w->idle);
 	free(w);
 }

@@ -44,6 +44,7 @@ struct mg_worker {
 	struct mg_worker_conf conf;
 	struct mg_fp *fp;
 	void *fp_mem;
+	size_t fp_bytes;
 	struct mg_idle idle;
 	uint32_t nr_queues;
 	struct mg_worker_queue queues[MG_WORKER_PORTS_MAX * MG_PORT_QUEUES_MAX];
