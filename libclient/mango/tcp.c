@@ -130,12 +130,14 @@ mango_status_e mango_tcp_poll(mango_tcp_h h, struct mango_event *events, int max
 		return -ENOTCONN;
 	mg_ctx_flush(tcp->ctx);
 	for (;;) {
+		if (mg_client_probe(tcp->ctx->client))
+			return -ECONNRESET;
 		key = mg_ctx_key(&tcp->polled.seq);
 		*ret_n = poll_once(tcp, events, max);
 		if (*ret_n > 0)
 			return MANGO_STATUS_OK;
 		if (timeout_ms == 0)
-			return mg_client_probe(tcp->ctx->client) ? -ECONNRESET : 0;
+			return MANGO_STATUS_OK;
 		if (deadline_ns == 0)
 			deadline_ns = mg_clock_deadline(timeout_ms);
 		err = mg_ctx_wait(tcp->ctx, &tcp->polled.seq, key, deadline_ns);

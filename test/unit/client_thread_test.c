@@ -284,6 +284,25 @@ static void death_is_noticed_without_waiting(void **state)
 	world_down(&w);
 }
 
+/* A server that always has something ready never waits, and learns of it all the same. */
+static void a_busy_loop_notices_death(void **state)
+{
+	struct mango_event ev[1];
+	struct world w;
+	int err = 0, n;
+
+	(void)state;
+	world_up(&w, NULL, NULL);
+	world_pair(&w);
+	assert_int_equal(mango_socket_watch(w.server, MANGO_EVENT_OUT), 0);
+	fake_daemon_stop(w.d);
+	w.d = NULL;
+	for (int i = 0; i < 1000 && err == 0; i++)
+		err = mango_tcp_poll(w.tcp, ev, 1, -1, &n);
+	assert_int_equal(err, -ECONNRESET);
+	world_down(&w);
+}
+
 static void new_sockets_of_a_dead_daemon_are_not_connected(void **state)
 {
 	struct sockaddr_in addr = world_addr(WORLD_PORT);
@@ -325,6 +344,7 @@ int main(void)
 		cmocka_unit_test(a_descriptor_beside_blocking_calls),
 		cmocka_unit_test(death_wakes_everybody),
 		cmocka_unit_test(death_is_noticed_without_waiting),
+		cmocka_unit_test(a_busy_loop_notices_death),
 		cmocka_unit_test(new_sockets_of_a_dead_daemon_are_not_connected),
 		cmocka_unit_test(a_new_daemon_is_attached_to),
 	};
