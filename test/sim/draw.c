@@ -56,7 +56,8 @@ static void draw_bursts(struct mg_sim_scenario *sc, struct mg_rng *r)
 {
 	for (int d = 0; d < 2; d++) {
 		sc->link[d].burst_ppm = (uint32_t)between(r, 500, PPM_PER_PERCENT);
-		sc->link[d].burst_len = (uint32_t)between(r, 2, 20);
+		sc->link[d].burst_len = (uint32_t)between(
+			r, 2, 6); /* frames, not time: longer ones outlast any patience */
 	}
 }
 
