@@ -103,7 +103,8 @@ static void reload(void *ctx)
 
 	if (d->args.conf_path == NULL)
 		return;
-	(void)mg_notify("RELOADING=1"); /* a service manager that does not listen is its own affair */
+	(void)mg_notify(
+		"RELOADING=1"); /* a service manager that does not listen is its own affair */
 	if (mg_reload(d->args.conf_path, d->conf, d->log, &nr) == 0) {
 		mg_log(d->log, MG_LOG_INFO, "config", "event=reloaded changes=%u", nr);
 		if (nr > 0)
@@ -117,12 +118,12 @@ static void notify(void *ctx, const char *state)
 	int err = mg_notify(state);
 
 	if (err < 0)
-		mg_log(((struct mg_daemon *)ctx)->log, MG_LOG_WARN, "mangod", "event=notify error=\"%s\"",
-		       strerror(-err));
+		mg_log(((struct mg_daemon *)ctx)->log, MG_LOG_WARN, "mangod",
+		       "event=notify error=\"%s\"", strerror(-err));
 }
 
-static void set_counter(struct mg_ctl_counter *c, const char *who, uint32_t i, const char *name, const char *help,
-			uint64_t value)
+static void set_counter(struct mg_ctl_counter *c, const char *who, uint32_t i, const char *name,
+			const char *help, uint64_t value)
 {
 	(void)snprintf(c->name, sizeof(c->name), "%s%u.%s", who, i, name); /* cut is fine */
 	(void)snprintf(c->help, sizeof(c->help), "%s", help);              /* likewise */
@@ -150,7 +151,8 @@ static bool port_counter(const struct mg_port *port, uint32_t i, struct mg_ctl_c
 	if (i >= sizeof(rows) / sizeof(rows[0]))
 		return false;
 	mg_port_stats(port, &s);
-	(void)snprintf(c->name, sizeof(c->name), "port.%s.%s", port->name, rows[i].name); /* cut is fine */
+	(void)snprintf(c->name, sizeof(c->name), "port.%s.%s", port->name,
+		       rows[i].name); /* cut is fine */
 	(void)snprintf(c->help, sizeof(c->help), "%s", rows[i].help);
 	c->value = *rows[i].value;
 	return true;
@@ -212,7 +214,8 @@ static void raise_limits(const struct mg_daemon *d)
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
 		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-			mg_log(d->log, MG_LOG_WARN, "mangod", "event=rlimit error=\"%s\"", strerror(errno));
+			mg_log(d->log, MG_LOG_WARN, "mangod", "event=rlimit error=\"%s\"",
+			       strerror(errno));
 	}
 }
 
@@ -235,8 +238,8 @@ static int open_slow(struct mg_daemon *d, char *err)
 	if (res < 0)
 		return say(err, "the slow path", res,
 			   "; lower tcp.connections_max, app.connections_max or app.sessions_max");
-	d->link = (struct mg_slow_link){ d->slow, link_request, link_answer, mg_slow_loop_answer_fd(d->slow),
-					 link_totals };
+	d->link = (struct mg_slow_link){ d->slow, link_request, link_answer,
+					 mg_slow_loop_answer_fd(d->slow), link_totals };
 	return mg_net_tell_slow(&d->net, d->conf, mg_slow_loop_engine(d->slow), err, ERR_BYTES);
 }
 
@@ -263,9 +266,11 @@ static int open_worker(struct mg_daemon *d, uint32_t w)
 		.slow_sleeping = mg_slow_loop_sleeping(d->slow),
 		.slow_wake_fd = mg_slow_loop_wake_fd(d->slow),
 		.sleeping = &d->info.shm->worker[w].sleeping,
+		.sleeps = &d->info.shm->worker[w].sleeps,
 		.spin_ns = mg_us_to_ns(d->conf->fastpath.spin_us),
 		.yield = true,
-		.burst = d->conf->fastpath.burst < MG_PORT_BURST ? d->conf->fastpath.burst : MG_PORT_BURST,
+		.burst = d->conf->fastpath.burst < MG_PORT_BURST ? d->conf->fastpath.burst
+								 : MG_PORT_BURST,
 		.cpu = w < d->conf->fastpath.cores_count ? (int)d->conf->fastpath.cores[w] : -1,
 		.steer = d->steer,
 	};
@@ -284,7 +289,8 @@ static int open_worker(struct mg_daemon *d, uint32_t w)
 	d->worker_fds[w] = mg_worker_doorbell_fd(d->workers[w].worker);
 	mg_slow_loop_set_worker(d->slow, w, d->worker_fds[w], conf.sleeping);
 	if (d->steer != NULL)
-		mg_steer_set_bell(d->steer, w, (struct mg_steer_bell){ conf.sleeping, d->worker_fds[w] });
+		mg_steer_set_bell(d->steer, w,
+				  (struct mg_steer_bell){ conf.sleeping, d->worker_fds[w] });
 	return 0;
 }
 
@@ -298,7 +304,9 @@ static int open_workers(struct mg_daemon *d, char *err)
 		res = mg_steer_new(d->conf->instance, d->limits.nr_workers, &d->steer);
 	for (uint32_t w = 0; res == 0 && w < d->limits.nr_workers; w++)
 		res = open_worker(d, w);
-	return res < 0 ? say(err, "the workers", res, "; lower tcp.connections_max or fastpath.workers") : 0;
+	return res < 0 ? say(err, "the workers", res,
+			     "; lower tcp.connections_max or fastpath.workers")
+		       : 0;
 }
 
 /* A thread that ends with an error takes the daemon with it, in an orderly way. */
@@ -341,7 +349,8 @@ static int start_slow(struct mg_daemon *d)
 	if (d->conf->slowpath.core != MG_CONF_ANY_CORE) {
 		CPU_ZERO(&cpus);
 		CPU_SET(d->conf->slowpath.core, &cpus);
-		(void)pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus); /* pthread_create() tells */
+		(void)pthread_attr_setaffinity_np(&attr, sizeof(cpus),
+						  &cpus); /* pthread_create() tells */
 	}
 	res = -pthread_create(&d->slow_thread, &attr, run_slow, d);
 	(void)pthread_attr_destroy(&attr); /* cannot fail */
@@ -375,9 +384,10 @@ static int start_threads(struct mg_daemon *d, char *err)
 	res = start_slow(d);
 	if (res == 0)
 		res = start_workers(d);
-	return res < 0 ? say(err, "cannot start a thread", res, "; are fastpath.cores and slowpath.core cores of "
-								"this machine, and is ulimit -u large enough?") :
-			 0;
+	return res < 0 ? say(err, "cannot start a thread", res,
+			     "; are fastpath.cores and slowpath.core cores of "
+			     "this machine, and is ulimit -u large enough?")
+		       : 0;
 }
 
 static int start_control(struct mg_daemon *d, char *err)
@@ -446,9 +456,10 @@ static int serve(struct mg_daemon *d)
 
 	(void)mg_conf_attach_path(d->conf, path, sizeof(path)); /* it was opened: it fits */
 	mg_log(d->log, MG_LOG_INFO, "mangod",
-	       "event=ready version=%s instance=%s pid=%ld workers=%u slowpath=%s ports=%u attach=%s grpc=%s", MG_VERSION,
-	       d->conf->instance, (long)getpid(), d->limits.nr_workers, d->has_slow_thread ? "thread" : "inline",
-	       d->net.nr_ports, path, d->conf->ipc.grpc.enabled ? d->conf->ipc.grpc.listen[0] : "off");
+	       "event=ready version=%s instance=%s pid=%ld workers=%u slowpath=%s ports=%u attach=%s grpc=%s",
+	       MG_VERSION, d->conf->instance, (long)getpid(), d->limits.nr_workers,
+	       d->has_slow_thread ? "thread" : "inline", d->net.nr_ports, path,
+	       d->conf->ipc.grpc.enabled ? d->conf->ipc.grpc.listen[0] : "off");
 	notify(d, "READY=1");
 	return mg_control_run(&d->control);
 }

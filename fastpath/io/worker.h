@@ -49,7 +49,8 @@ struct mg_worker_conf {
 	struct mg_msgring *events;       /* to the slow path */
 	_Atomic uint32_t *slow_sleeping; /* the slow path's own thread; NULL when inline here */
 	int slow_wake_fd;                /* its eventfd; -1 when inline here */
-	_Atomic uint32_t *sleeping;      /* this worker's word in the info page */
+	_Atomic uint32_t *sleeping;      /* this worker's words in the info page */
+	_Atomic uint32_t *sleeps;
 	uint64_t spin_ns;
 	bool yield;                   /* give the core away between empty polls */
 	uint32_t burst;               /* packets taken at a time; 1..MG_PORT_BURST */

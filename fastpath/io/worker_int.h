@@ -68,6 +68,12 @@ static inline void mg_worker_bump(_Atomic uint64_t *c, uint64_t n)
 			      memory_order_relaxed);
 }
 
+static inline void mg_worker_bump32(_Atomic uint32_t *c)
+{
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
 static inline void mg_worker_count(struct mg_worker *w, enum mg_worker_stat stat, uint64_t n)
 {
 	mg_worker_bump(&w->stats[stat], n);
