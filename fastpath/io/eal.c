@@ -196,7 +196,7 @@ static int explain(int code, unsigned int mib, char *err, size_t errlen)
 		return mg_errtext(err, errlen, code, "DPDK: already started in this process");
 	case -ENOMEM:
 		return mg_errtext(err, errlen, code, "DPDK: cannot take %u MiB of memory; lower "
-				  "the memory setting or free some", mib);
+				  "memory.dpdk_mib or free some", mib);
 	case -EACCES:
 	case -EPERM:
 		return mg_errtext(err, errlen, code, "DPDK: not permitted; run as root or with "

@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <rte_common.h>
+
 #include "fastpath/io/errtext.h"
 
 #ifndef AF_XDP
@@ -197,10 +199,11 @@ static void af_packet_args(const struct mg_port_conf *conf, uint16_t nr_queues, 
 	unsigned int frame = 2048;
 	unsigned int block = 16384;
 
-	while (frame < (unsigned int)mtu + PACKET_FRAME_OVERHEAD)
-		frame *= 2;
-	if (block < frame)
+	/* The driver wants whole frames in a block, the kernel whole pages. */
+	if (frame < (unsigned int)mtu + PACKET_FRAME_OVERHEAD) {
+		frame = RTE_ALIGN_CEIL((unsigned int)mtu + PACKET_FRAME_OVERHEAD, 4096u);
 		block = frame;
+	}
 	(void)snprintf(args, MG_PORT_DEV_ARGS_BYTES,
 		       "iface=%s,qpairs=%u,framesz=%u,blocksz=%u,framecnt=1024,qdisc_bypass=1",
 		       conf->interface, nr_queues, frame, block);

@@ -117,8 +117,8 @@ static int plug_failed(const struct opening *o, int rc)
 static int step_failed(const struct opening *o, int rc, const char *step)
 {
 	if (rc == -ENOMEM)
-		return mg_errtext(o->err, o->errlen, rc, "port %s: out of memory at %s; raise the "
-				  "memory setting", o->port->name, step);
+		return mg_errtext(o->err, o->errlen, rc, "port %s: out of memory at %s; raise "
+				  "memory.dpdk_mib", o->port->name, step);
 	return mg_errtext(o->err, o->errlen, rc, "port %s: %s failed: %s (log level debug shows "
 			  "why)", o->port->name, step, strerror(-rc));
 }
@@ -270,15 +270,18 @@ static int make_pool(struct opening *o, uint16_t queue)
 
 	if (n < (uint32_t)t->ring_size * t->rings + POOL_SLACK)
 		n = (uint32_t)t->ring_size * t->rings + POOL_SLACK;
-	if (room < RTE_MBUF_DEFAULT_DATAROOM)
+	/* af_packet wants room for a whole frame of its ring, which is pages for larger MTUs. */
+	if (room > RTE_MBUF_DEFAULT_DATAROOM)
+		room = RTE_ALIGN_CEIL(room, 4096u);
+	else
 		room = RTE_MBUF_DEFAULT_DATAROOM;
-	room = RTE_ALIGN_CEIL(room, 64u) + RTE_PKTMBUF_HEADROOM;
+	room += RTE_PKTMBUF_HEADROOM;
 	(void)snprintf(name, sizeof(name), "p%u.%u", o->port->id, queue);
 	o->port->pool[queue] = rte_pktmbuf_pool_create(name, n - 1, POOL_CACHE, 0, (uint16_t)room,
 						       rte_eth_dev_socket_id(o->port->id));
 	if (o->port->pool[queue] == NULL)
 		return mg_errtext(o->err, o->errlen, -ENOMEM, "port %s: queue %u needs %u MiB for "
-				  "packet buffers; raise the memory setting", o->port->name, queue,
+				  "packet buffers; raise memory.dpdk_mib", o->port->name, queue,
 				  (n * (room + 256) >> 20) + 1);
 	return 0;
 }

@@ -23,6 +23,7 @@
 #define BUF_BYTES 65536
 #define EVENTS_MAX 256
 #define ACCEPTS_PER_ROUND 64
+#define POLL_MS 1000
 
 enum mode { MODE_ECHO, MODE_SINK, MODE_SOURCE, MODE_DIGEST };
 
@@ -94,15 +95,23 @@ static void conn_new(struct server *s, mango_socket_h sock)
 	(void)mango_socket_watch(sock, first_interest(s->mode));
 }
 
-static void on_listener(struct server *s)
+/* 0, or why the listener ended. */
+static int on_listener(struct server *s)
 {
 	mango_socket_h sock;
+	int err;
 
 	for (int i = 0; i < ACCEPTS_PER_ROUND; i++) {
-		if (mango_socket_accept(s->listener, NULL, NULL, &sock) != 0)
-			return; /* none left; the loop learns of anything worse */
+		err = mango_socket_accept(s->listener, NULL, NULL, &sock);
+		if (err == -ECONNABORTED) { /* the daemon is stopping: the connections may finish */
+			(void)mango_socket_destroy(s->listener);
+			s->listener = NULL;
+		}
+		if (err < 0)
+			return err == -EAGAIN || err == -ECONNABORTED ? 0 : err;
 		conn_new(s, sock);
 	}
+	return 0;
 }
 
 /* Keeps what was not taken; reading stops until it is. */
@@ -213,7 +222,8 @@ static int serve(struct server *s)
 	int n, err;
 
 	while (!stopped) {
-		err = mango_tcp_poll(s->tcp, events, EVENTS_MAX, s->busy ? 0 : -1, &n);
+		/* Not for ever: a signal may come just before it goes to sleep. */
+		err = mango_tcp_poll(s->tcp, events, EVENTS_MAX, s->busy ? 0 : POLL_MS, &n);
 		if (err == -EINTR)
 			continue;
 		if (err < 0)
@@ -221,10 +231,11 @@ static int serve(struct server *s)
 		for (int i = 0; i < n; i++) {
 			struct conn *c = events[i].user_data;
 
-			if (c == NULL)
-				on_listener(s);
-			else if (on_conn(s, c, events[i].events) < 0)
+			if (c != NULL && on_conn(s, c, events[i].events) < 0)
 				conn_free(c);
+			err = c == NULL ? on_listener(s) : 0;
+			if (err < 0)
+				return fail("accept", err);
 		}
 	}
 	return 0;
