@@ -4,6 +4,7 @@
 For tests that have to say what libmango never would.
 """
 import array
+import contextlib
 import mmap
 import os
 import re
@@ -145,6 +146,9 @@ class Raw:
             os.write(fd, struct.pack("<Q", 1))
 
     def close(self):
+        # Processes forked since then have the descriptor as well; the connection ends all the same.
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()
         if self.region is not None:
             self.region.close()
