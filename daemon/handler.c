@@ -201,8 +201,8 @@ static struct mg_session *need_session(struct mg_handler *handler, struct mg_req
 
 static void handle_tcp(struct mg_handler *handler, struct mg_request *request)
 {
-	struct mg_session *session = need_session(handler, request);
 	uint16_t type = request->msg.hdr.type;
+	struct mg_session *session = need_session(handler, request); /* NULL: the request is gone */
 	struct mg_region *region;
 	char text[MG_CTL_TEXT_MAX];
 
