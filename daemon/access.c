@@ -62,22 +62,24 @@ int mg_access_gid(const char *name, gid_t *ret_gid)
 	return 0;
 }
 
-static int init_row(struct mg_access_row *row, const struct mg_conf_access *conf, uint32_t i, char *err,
-		    size_t errlen)
+static int init_row(struct mg_access_row *row, const struct mg_conf_access *conf, uint32_t i,
+		    char *err, size_t errlen)
 {
 	row->is_any_user = strcmp(conf->user, "*") == 0;
 	row->has_user = conf->user[0] != '\0' && !row->is_any_user;
 	row->has_group = conf->group[0] != '\0' && strcmp(conf->group, "*") != 0;
 	if (row->has_user && mg_access_uid(conf->user, &row->uid) < 0) {
-		(void)snprintf(err, errlen, /* cut is fine */
-			       "access[%u].user: this system has no user \"%s\"; create it or correct the name", i,
-			       conf->user);
+		(void)snprintf(
+			err, errlen, /* cut is fine */
+			"access[%u].user: this system has no user \"%s\"; create it or correct the name",
+			i, conf->user);
 		return -EINVAL;
 	}
 	if (row->has_group && mg_access_gid(conf->group, &row->gid) < 0) {
-		(void)snprintf(err, errlen, /* cut is fine */
-			       "access[%u].group: this system has no group \"%s\"; create it or correct the name", i,
-			       conf->group);
+		(void)snprintf(
+			err, errlen, /* cut is fine */
+			"access[%u].group: this system has no group \"%s\"; create it or correct the name",
+			i, conf->group);
 		return -EINVAL;
 	}
 	return 0;
@@ -135,8 +137,8 @@ static bool fits(const struct mg_access_row *row, const struct mg_peer *peer)
 	return row->has_user || row->has_group || row->is_any_user;
 }
 
-int mg_access_check(const struct mg_access *access, const struct mg_conf *conf, const struct mg_peer *peer,
-		    uint32_t *ret_row)
+int mg_access_check(const struct mg_access *access, const struct mg_conf *conf,
+		    const struct mg_peer *peer, uint32_t *ret_row)
 {
 	for (uint32_t i = 0; i < access->nr_rows; i++) {
 		uint32_t max = conf->access[i].sessions_max;

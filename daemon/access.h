@@ -60,8 +60,8 @@ int mg_peer_get(int fd, struct mg_peer *ret_peer);
 bool mg_access_is_admin(const struct mg_access *access, uid_t uid);
 
 /* The row that lets the peer in. 0; -EACCES: none does; -EDQUOT: as many sessions of that row as it allows. */
-int mg_access_check(const struct mg_access *access, const struct mg_conf *conf, const struct mg_peer *peer,
-		    uint32_t *ret_row);
+int mg_access_check(const struct mg_access *access, const struct mg_conf *conf,
+		    const struct mg_peer *peer, uint32_t *ret_row);
 void mg_access_limits(const struct mg_access *access, const struct mg_conf *conf, uint32_t row,
 		      struct mg_access_limits *ret_limits);
 #endif

@@ -24,12 +24,12 @@ struct client {
 	struct mg_loop_source source; /* .fd -1: hung up, waits for its requests */
 	struct mg_attach *attach;
 	struct mg_peer peer;
-	struct mg_session *session;   /* NULL: not attached */
-	struct mg_list out;           /* replies that did not fit into the socket; oldest first */
-	struct mg_loop_timer stall;   /* set while `out` is not empty */
+	struct mg_session *session; /* NULL: not attached */
+	struct mg_list out;         /* replies that did not fit into the socket; oldest first */
+	struct mg_loop_timer stall; /* set while `out` is not empty */
 	uint32_t nr_out;
-	uint32_t nr_requests;         /* with the handler */
-	uint32_t events;              /* what the loop watches */
+	uint32_t nr_requests; /* with the handler */
+	uint32_t events;      /* what the loop watches */
 };
 
 static void maybe_free(struct client *client)
@@ -51,8 +51,8 @@ static void hang_up(struct client *client, const char *why)
 		return;
 	mg_log(attach->conf.log, client->session != NULL ? MG_LOG_INFO : MG_LOG_DEBUG, "attach",
 	       "event=%s pid=%d uid=%u program=\"%s\" reason=\"%s\"",
-	       client->session != NULL ? "detached" : "closed", (int)client->peer.pid, client->peer.uid,
-	       client->session != NULL ? client->session->program : "", why);
+	       client->session != NULL ? "detached" : "closed", (int)client->peer.pid,
+	       client->peer.uid, client->session != NULL ? client->session->program : "", why);
 	mg_loop_remove(attach->conf.loop, &client->source);
 	close(client->source.fd);
 	client->source.fd = -1;
@@ -93,7 +93,8 @@ static void watch(struct client *client)
 }
 
 /* 0; -EAGAIN: no room; other -errno: the client is gone. */
-static int send_msg(struct client *client, const struct mg_ctl_msg *msg, const int *fds, uint32_t nr_fds)
+static int send_msg(struct client *client, const struct mg_ctl_msg *msg, const int *fds,
+		    uint32_t nr_fds)
 {
 	union {
 		char buf[CMSG_SPACE(FDS_MAX * sizeof(int))];
@@ -181,11 +182,13 @@ static void reply_attached(struct client *client, struct mg_request *request, ui
 }
 
 /* Takes a request that this server itself answers with an error. */
-static void refuse_take(struct client *client, struct mg_request *request, int err, const char *text)
+static void refuse_take(struct client *client, struct mg_request *request, int err,
+			const char *text)
 {
 	mg_request_fail(request, err, text);
-	mg_log(client->attach->conf.log, MG_LOG_WARN, "attach", "event=refused pid=%d uid=%u error=\"%s\"",
-	       (int)client->peer.pid, client->peer.uid, request->msg.hdr.text);
+	mg_log(client->attach->conf.log, MG_LOG_WARN, "attach",
+	       "event=refused pid=%d uid=%u error=\"%s\"", (int)client->peer.pid, client->peer.uid,
+	       request->msg.hdr.text);
 	reply_take(client, request);
 }
 
@@ -225,13 +228,17 @@ static void attach_take(struct client *client, struct mg_request *request)
 	int err;
 
 	if (request->msg.hdr.count != 1 || client->session != NULL || attach->is_closed) {
-		err = attach->is_closed ? -ESHUTDOWN : client->session != NULL ? -EALREADY : -EBADMSG;
-		refuse_take(client, request, err, attach->is_closed ? "the daemon is stopping" : NULL);
+		err = attach->is_closed         ? -ESHUTDOWN
+		      : client->session != NULL ? -EALREADY
+						: -EBADMSG;
+		refuse_take(client, request, err,
+			    attach->is_closed ? "the daemon is stopping" : NULL);
 		return;
 	}
 	if (!abi_fits(a)) {
 		(void)snprintf(text, sizeof(text), /* fits */
-			       "the library speaks shared-memory ABI %u (%016" PRIx64 "), mangod speaks %u (%016" PRIx64
+			       "the library speaks shared-memory ABI %u (%016" PRIx64
+			       "), mangod speaks %u (%016" PRIx64
 			       "): install libmango and mangod of the same version",
 			       a->abi_major, a->abi_hash, MG_SHM_ABI_MAJOR, mg_shm_abi_hash());
 		refuse_take(client, request, -EPROTO, text);
@@ -246,15 +253,16 @@ static void attach_take(struct client *client, struct mg_request *request)
 	client->session = session;
 	mg_log(attach->conf.log, MG_LOG_INFO, "attach",
 	       "event=attached pid=%d uid=%u program=\"%s\" app=%u context=%u windows=%u region_bytes=%" PRIu64,
-	       (int)client->peer.pid, client->peer.uid, session->program, session->region->app.id, context,
-	       session->region->app.nr_windows, session->region->app.total_bytes);
+	       (int)client->peer.pid, client->peer.uid, session->program, session->region->app.id,
+	       context, session->region->app.nr_windows, session->region->app.total_bytes);
 	reply_attached(client, request, context);
 }
 
 static void context_take(struct client *client, struct mg_request *request)
 {
 	uint32_t context;
-	int err = client->session == NULL ? -ENOTCONN : mg_session_context_open(client->session, &context);
+	int err = client->session == NULL ? -ENOTCONN
+					  : mg_session_context_open(client->session, &context);
 
 	if (err == -ENOTCONN)
 		refuse_take(client, request, err, "attach first");
@@ -285,12 +293,15 @@ static bool read_one(struct client *client)
 		hang_up(client, "out of memory");
 		return false;
 	}
-	len = recv(client->source.fd, &request->msg, sizeof(request->msg), MSG_DONTWAIT | MSG_TRUNC);
+	len = recv(client->source.fd, &request->msg, sizeof(request->msg),
+		   MSG_DONTWAIT | MSG_TRUNC);
 	if (len <= 0 || (size_t)len > sizeof(request->msg)) {
 		err = len < 0 ? errno : 0;
 		mg_request_free(request);
 		if (err != EAGAIN && err != EINTR)
-			hang_up(client, len < 0 ? strerror(err) : len == 0 ? "it has gone" : "a message too long");
+			hang_up(client, len < 0    ? strerror(err)
+					: len == 0 ? "it has gone"
+						   : "a message too long");
 		return false;
 	}
 	err = mg_ctl_check(&request->msg, (size_t)len);
@@ -311,7 +322,8 @@ static bool read_one(struct client *client)
 static void write_out(struct client *client)
 {
 	while (client->nr_out > 0) {
-		struct mg_request *request = mg_container_of(mg_list_first(&client->out), struct mg_request, node);
+		struct mg_request *request = mg_container_of(mg_list_first(&client->out),
+							     struct mg_request, node);
 		int err = send_msg(client, &request->msg, NULL, 0);
 
 		if (err == -EAGAIN)
@@ -338,13 +350,16 @@ static void on_client(struct mg_loop_source *source, uint32_t events)
 	client->nr_requests++; /* holds the object */
 	if ((events & EPOLLOUT) != 0)
 		write_out(client);
-	for (int i = 0; i < MG_ATTACH_PIPELINE && client->source.fd >= 0 && (events & EPOLLIN) != 0 &&
-			client->nr_requests - 1 + client->nr_out < MG_ATTACH_PIPELINE; i++) {
+	for (int i = 0;
+	     i < MG_ATTACH_PIPELINE && client->source.fd >= 0 && (events & EPOLLIN) != 0 &&
+	     client->nr_requests - 1 + client->nr_out < MG_ATTACH_PIPELINE;
+	     i++) {
 		if (!read_one(client))
 			break;
 	}
 	/* A hang-up with nothing (more) to read. */
-	if (client->source.fd >= 0 && (events & (EPOLLHUP | EPOLLERR)) != 0 && (events & EPOLLIN) == 0)
+	if (client->source.fd >= 0 && (events & (EPOLLHUP | EPOLLERR)) != 0 &&
+	    (events & EPOLLIN) == 0)
 		hang_up(client, "it has gone");
 	client->nr_requests--;
 	watch(client);
@@ -391,7 +406,8 @@ static void on_listener(struct mg_loop_source *source, uint32_t events)
 
 	(void)events; /* EPOLLIN */
 	if (fd >= 0) {
-		if (attach->nr_clients < attach->conf.sessions->nr_sessions + MG_ATTACH_UNATTACHED_MAX)
+		if (attach->nr_clients <
+		    attach->conf.sessions->nr_sessions + MG_ATTACH_UNATTACHED_MAX)
 			add_client(attach, fd);
 		else
 			close(fd);
@@ -399,7 +415,8 @@ static void on_listener(struct mg_loop_source *source, uint32_t events)
 	}
 	if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS)
 		return;
-	mg_log(attach->conf.log, MG_LOG_WARN, "attach", "event=accept error=\"%s\"", strerror(errno));
+	mg_log(attach->conf.log, MG_LOG_WARN, "attach", "event=accept error=\"%s\"",
+	       strerror(errno));
 	mg_loop_change(attach->conf.loop, source, 0);
 	mg_loop_timer_set(attach->conf.loop, &attach->retry, mg_loop_now_ns() + RETRY_NS);
 }
@@ -408,7 +425,8 @@ int mg_attach_open(struct mg_attach *attach, const struct mg_attach_conf *conf, 
 {
 	int err;
 
-	*attach = (struct mg_attach){ .conf = *conf, .listener = { .fd = fd_take, .fn = on_listener } };
+	*attach = (struct mg_attach){ .conf = *conf,
+				      .listener = { .fd = fd_take, .fn = on_listener } };
 	mg_list_init(&attach->clients);
 	mg_loop_timer_init(&attach->retry, on_retry);
 	err = mg_loop_add(conf->loop, &attach->listener, EPOLLIN);

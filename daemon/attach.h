@@ -42,7 +42,7 @@ struct mg_attach {
 	struct mg_loop_timer retry; /* accept again, after the system had no descriptors */
 	struct mg_list clients;
 	uint32_t nr_clients;
-	bool is_closed;        /* no new attachments */
+	bool is_closed; /* no new attachments */
 };
 
 /* Takes the listening socket (instance.h). 0 or -errno. */

@@ -17,9 +17,9 @@
 #include "proto/base/bits.h"
 #include "proto/base/time.h"
 
-#define RETRY_NS 1000000ull              /* a full ring of the slow path empties in no time */
-#define LATE_NS (2 * MG_NS_PER_S)        /* what the slow path may take beyond its grace */
-#define LEAVE_NS MG_NS_PER_S             /* for regions to come back */
+#define RETRY_NS 1000000ull       /* a full ring of the slow path empties in no time */
+#define LATE_NS (2 * MG_NS_PER_S) /* what the slow path may take beyond its grace */
+#define LEAVE_NS MG_NS_PER_S      /* for regions to come back */
 
 struct outgoing {
 	struct mg_list_node node;
@@ -36,7 +36,8 @@ static void flush_outbox(struct mg_control *control)
 		struct outgoing *out = mg_container_of(node, struct outgoing, node);
 
 		if (!control->parts.link->request(control->parts.link->ctx, &out->req)) {
-			mg_loop_timer_set(&control->loop, &control->retry, mg_loop_now_ns() + RETRY_NS);
+			mg_loop_timer_set(&control->loop, &control->retry,
+					  mg_loop_now_ns() + RETRY_NS);
 			return;
 		}
 		mg_list_remove(node);
@@ -122,7 +123,8 @@ static void on_requests(struct mg_loop_source *source, uint32_t events)
 	mg_list_init(&list);
 	mg_request_queue_take(&control->queue, &list);
 	while ((node = mg_list_pop_front(&list)) != NULL)
-		mg_handler_handle(&control->handler, mg_container_of(node, struct mg_request, node));
+		mg_handler_handle(&control->handler,
+				  mg_container_of(node, struct mg_request, node));
 }
 
 /* ---- the end ---- */
@@ -146,7 +148,8 @@ static void drain(struct mg_control *control, uint64_t grace_ns)
 	struct mg_slow_req req = { .type = MG_SLOW_REQ_DRAIN, .value = grace_ns };
 
 	control->phase = MG_CONTROL_DRAINING;
-	mg_loop_timer_set(&control->loop, &control->deadline, mg_loop_now_ns() + grace_ns + LATE_NS);
+	mg_loop_timer_set(&control->loop, &control->deadline,
+			  mg_loop_now_ns() + grace_ns + LATE_NS);
 	mg_control_slow(control, &req);
 }
 
@@ -161,8 +164,9 @@ void mg_control_stop(struct mg_control *control)
 		drain(control, 0);
 		return;
 	}
-	mg_log(control->conf.log, MG_LOG_INFO, "control", "event=draining sessions=%u grace_ms=%" PRIu64,
-	       control->sessions.nr_sessions, grace_ms);
+	mg_log(control->conf.log, MG_LOG_INFO, "control",
+	       "event=draining sessions=%u grace_ms=%" PRIu64, control->sessions.nr_sessions,
+	       grace_ms);
 	if (control->conf.notify != NULL)
 		control->conf.notify(control->conf.ctx, "STOPPING=1");
 	control->handler.is_draining = true;
@@ -179,8 +183,8 @@ static void on_signals(struct mg_loop_source *source, uint32_t events)
 
 	(void)events; /* EPOLLIN */
 	while (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		mg_log(control->conf.log, MG_LOG_INFO, "control", "event=signal number=%u pid=%u", info.ssi_signo,
-		       info.ssi_pid);
+		mg_log(control->conf.log, MG_LOG_INFO, "control", "event=signal number=%u pid=%u",
+		       info.ssi_signo, info.ssi_pid);
 		if (info.ssi_signo == SIGHUP)
 			control->conf.reload(control->conf.ctx);
 		else
@@ -218,8 +222,10 @@ static void handler_health(void *ctx, struct mg_ctl_health *health)
 	health->nr_connections = totals.connections;
 	health->nr_listeners = totals.listeners;
 	(void)snprintf(health->version, sizeof(health->version), "%s", MG_VERSION);
-	(void)snprintf(health->instance, sizeof(health->instance), "%s", control->conf.conf->instance);
-	(void)snprintf(health->attach_path, sizeof(health->attach_path), "%s", control->attach_path); /* fits: sun_path */
+	(void)snprintf(health->instance, sizeof(health->instance), "%s",
+		       control->conf.conf->instance);
+	(void)snprintf(health->attach_path, sizeof(health->attach_path), "%s",
+		       control->attach_path); /* fits: sun_path */
 }
 
 static void handler_conf_changed(void *ctx)
@@ -255,7 +261,8 @@ static int open_loop(struct mg_control *control)
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGHUP);
-	control->signals = (struct mg_loop_source){ signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), on_signals };
+	control->signals = (struct mg_loop_source){ signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
+						    on_signals };
 	if (control->signals.fd < 0)
 		return -errno;
 	res = mg_request_queue_init(&control->queue);
@@ -271,24 +278,27 @@ static int open_loop(struct mg_control *control)
 static int start_sessions(struct mg_control *control)
 {
 	const struct mg_sessions_env sessions_env = { control, session_slow, session_ended };
-	const struct mg_handler_env handler_env = { control, session_slow, handler_health, handler_conf_changed,
-						    handler_counter };
-	int res = mg_sessions_init(&control->sessions, control->conf.conf, &control->access, control->parts.limits,
-				   &sessions_env);
+	const struct mg_handler_env handler_env = { control, session_slow, handler_health,
+						    handler_conf_changed, handler_counter };
+	int res = mg_sessions_init(&control->sessions, control->conf.conf, &control->access,
+				   control->parts.limits, &sessions_env);
 
 	control->sessions.daemon_epoch = control->parts.daemon_epoch;
 	mg_handler_init(&control->handler, &handler_env, control->conf.conf, &control->sessions);
 	return res;
 }
 
-static int owner_of_socket(const struct mg_conf *conf, struct mg_unix_listen *listen, char *err, size_t errlen)
+static int owner_of_socket(const struct mg_conf *conf, struct mg_unix_listen *listen, char *err,
+			   size_t errlen)
 {
 	if (conf->attach.user[0] != '\0' && mg_access_uid(conf->attach.user, &listen->uid) < 0) {
-		(void)snprintf(err, errlen, "attach.user: this system has no user \"%s\"", conf->attach.user);
+		(void)snprintf(err, errlen, "attach.user: this system has no user \"%s\"",
+			       conf->attach.user);
 		return -EINVAL;
 	}
 	if (conf->attach.group[0] != '\0' && mg_access_gid(conf->attach.group, &listen->gid) < 0) {
-		(void)snprintf(err, errlen, "attach.group: this system has no group \"%s\"", conf->attach.group);
+		(void)snprintf(err, errlen, "attach.group: this system has no group \"%s\"",
+			       conf->attach.group);
 		return -EINVAL;
 	}
 	return 0;
@@ -303,7 +313,8 @@ static int open_attach(struct mg_control *control, char *err, size_t errlen)
 		.uid = (uid_t)-1,
 		.gid = (gid_t)-1,
 	};
-	int res = mg_conf_attach_path(control->conf.conf, control->attach_path, sizeof(control->attach_path));
+	int res = mg_conf_attach_path(control->conf.conf, control->attach_path,
+				      sizeof(control->attach_path));
 
 	if (res < 0)
 		return fail(err, errlen, "runtime_dir and instance make too long a path", res);
@@ -341,7 +352,8 @@ static int open_grpc(struct mg_control *control, char *err, size_t errlen)
 	char endpoint[MG_CONF_TEXT_MAX];
 	int res;
 
-	mg_grpc_listen_init(&control->grpc_listen, &control->loop, &control->access, control->conf.log);
+	mg_grpc_listen_init(&control->grpc_listen, &control->loop, &control->access,
+			    control->conf.log);
 	if (!conf->ipc.grpc.enabled)
 		return 0;
 	for (uint32_t i = 0; i < conf->ipc.grpc.listen_count; i++) {
@@ -357,7 +369,8 @@ static int open_grpc(struct mg_control *control, char *err, size_t errlen)
 
 static int start_grpc(struct mg_control *control)
 {
-	const struct mg_grpc_conf grpc_conf = { .log = control->conf.log, .queue = &control->queue };
+	const struct mg_grpc_conf grpc_conf = { .log = control->conf.log,
+						.queue = &control->queue };
 	int res;
 
 	if (!control->conf.conf->ipc.grpc.enabled)
@@ -384,7 +397,8 @@ static int open_parts(struct mg_control *control, char *err, size_t errlen)
 	return open_grpc(control, err, errlen);
 }
 
-int mg_control_open(struct mg_control *control, const struct mg_control_conf *conf, char *err, size_t errlen)
+int mg_control_open(struct mg_control *control, const struct mg_control_conf *conf, char *err,
+		    size_t errlen)
 {
 	int res;
 
@@ -406,7 +420,8 @@ int mg_control_open(struct mg_control *control, const struct mg_control_conf *co
 	return res;
 }
 
-int mg_control_start(struct mg_control *control, const struct mg_control_parts *parts, char *err, size_t errlen)
+int mg_control_start(struct mg_control *control, const struct mg_control_parts *parts, char *err,
+		     size_t errlen)
 {
 	int res;
 

@@ -77,18 +77,20 @@ struct mg_control {
 	struct mg_attach attach;
 	struct mg_grpc_listen grpc_listen;
 	struct mg_grpc_server *grpc; /* NULL: not enabled */
-	char attach_path[108]; /* sockaddr_un.sun_path */
-	bool has_attach_path;  /* the file is ours */
-	int attach_fd;         /* -1: not bound, or the attach server's */
+	char attach_path[108];       /* sockaddr_un.sun_path */
+	bool has_attach_path;        /* the file is ours */
+	int attach_fd;               /* -1: not bound, or the attach server's */
 };
 
 /*
  * Takes the lock of the instance and binds all sockets; nobody is served yet. 0 or -errno with one line in err;
  * nothing is left behind then. The struct must be zeroed.
  */
-int mg_control_open(struct mg_control *control, const struct mg_control_conf *conf, char *err, size_t errlen);
+int mg_control_open(struct mg_control *control, const struct mg_control_conf *conf, char *err,
+		    size_t errlen);
 /* From now on mg_control_run() serves. 0 or -errno with one line in err; mg_control_close() is still due. */
-int mg_control_start(struct mg_control *control, const struct mg_control_parts *parts, char *err, size_t errlen);
+int mg_control_start(struct mg_control *control, const struct mg_control_parts *parts, char *err,
+		     size_t errlen);
 /* 0 after an orderly end, or -errno. */
 int mg_control_run(struct mg_control *control);
 /* As if the first signal had come. */

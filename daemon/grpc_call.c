@@ -171,7 +171,8 @@ static int parse_payload(struct mg_grpc_call *call, enum mg_pb_form form, uint16
 		return -EBADMSG;
 	if (grpc_byte_buffer_reader_init(&reader, call->payload)) {
 		slice = grpc_byte_buffer_reader_readall(&reader);
-		err = mg_pb_unpack(GRPC_SLICE_START_PTR(slice), GRPC_SLICE_LENGTH(slice), form, type, msg);
+		err = mg_pb_unpack(GRPC_SLICE_START_PTR(slice), GRPC_SLICE_LENGTH(slice), form,
+				   type, msg);
 		grpc_slice_unref(slice);
 		grpc_byte_buffer_reader_destroy(&reader);
 	}
@@ -188,7 +189,8 @@ static void try_status(struct mg_grpc_call *call)
 		start_status(call, call->end_code, call->end_text, NULL, 0);
 		return;
 	}
-	if (call->is_half_closed && call->nr_requests == 0 && call->nr_out == 0 && !call->is_reading)
+	if (call->is_half_closed && call->nr_requests == 0 && call->nr_out == 0 &&
+	    !call->is_reading)
 		start_status(call, GRPC_STATUS_OK, "", NULL, 0);
 }
 
@@ -259,8 +261,8 @@ static void reply_unary(struct mg_grpc_call *call, const struct mg_ctl_msg *msg)
 	if (err == 0)
 		start_status(call, GRPC_STATUS_OK, "", to_buffer_take(bytes, len), 0);
 	else
-		start_status(call, status_code(err), msg->hdr.text[0] != '\0' ? msg->hdr.text : strerror(-err),
-			     NULL, err);
+		start_status(call, status_code(err),
+			     msg->hdr.text[0] != '\0' ? msg->hdr.text : strerror(-err), NULL, err);
 }
 
 /* Control thread. */
@@ -314,7 +316,8 @@ static void begin_unary(struct mg_grpc_call *call)
 	int err;
 
 	if (request == NULL) {
-		start_status(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "too many requests under way", NULL, -EBUSY);
+		start_status(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "too many requests under way",
+			     NULL, -EBUSY);
 		return;
 	}
 	err = parse_payload(call, MG_PB_UNARY, call->method->type, &request->msg);
@@ -345,7 +348,8 @@ static void take_request(struct mg_grpc_call *call)
 	int err;
 
 	if (request == NULL) {
-		mg_grpc_call_end(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "too many requests under way");
+		mg_grpc_call_end(call, GRPC_STATUS_RESOURCE_EXHAUSTED,
+				 "too many requests under way");
 		return;
 	}
 	err = parse_payload(call, MG_PB_STREAM, 0, &request->msg);
@@ -373,14 +377,16 @@ static void begin_stream(struct mg_grpc_call *call)
 
 static grpc_byte_buffer *health_message(Grpc__Health__V1__HealthCheckResponse__ServingStatus status)
 {
-	Grpc__Health__V1__HealthCheckResponse response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
+	Grpc__Health__V1__HealthCheckResponse
+		response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
 	uint8_t bytes[16];
 	grpc_slice slice;
 	grpc_byte_buffer *buffer;
 
 	response.status = status;
-	slice = grpc_slice_from_copied_buffer((const char *)bytes,
-					      grpc__health__v1__health_check_response__pack(&response, bytes));
+	slice = grpc_slice_from_copied_buffer(
+		(const char *)bytes,
+		grpc__health__v1__health_check_response__pack(&response, bytes));
 	buffer = grpc_raw_byte_buffer_create(&slice, 1);
 	grpc_slice_unref(slice);
 	return buffer;
@@ -390,8 +396,8 @@ static grpc_byte_buffer *health_message(Grpc__Health__V1__HealthCheckResponse__S
 static Grpc__Health__V1__HealthCheckResponse__ServingStatus health_status(struct mg_grpc_call *call)
 {
 	Grpc__Health__V1__HealthCheckRequest *request = NULL;
-	Grpc__Health__V1__HealthCheckResponse__ServingStatus status =
-		GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__UNKNOWN;
+	Grpc__Health__V1__HealthCheckResponse__ServingStatus
+		status = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__UNKNOWN;
 	grpc_byte_buffer_reader reader;
 	grpc_slice slice;
 
@@ -419,7 +425,8 @@ static void begin_check(struct mg_grpc_call *call)
 	Grpc__Health__V1__HealthCheckResponse__ServingStatus status = health_status(call);
 
 	if (status == GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__UNKNOWN)
-		start_status(call, GRPC_STATUS_INVALID_ARGUMENT, "this is not a HealthCheckRequest", NULL, 0);
+		start_status(call, GRPC_STATUS_INVALID_ARGUMENT, "this is not a HealthCheckRequest",
+			     NULL, 0);
 	else if (status == GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN)
 		start_status(call, GRPC_STATUS_NOT_FOUND, "no such service", NULL, 0);
 	else
@@ -433,7 +440,8 @@ static void tell_watcher(struct mg_grpc_call *call)
 
 	call->is_watch_stale = false;
 	if (status == GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__UNKNOWN)
-		mg_grpc_call_end(call, GRPC_STATUS_INVALID_ARGUMENT, "this is not a HealthCheckRequest");
+		mg_grpc_call_end(call, GRPC_STATUS_INVALID_ARGUMENT,
+				 "this is not a HealthCheckRequest");
 	else
 		start_write(call, health_message(status));
 }
@@ -467,7 +475,8 @@ static void begin(struct mg_grpc_call *call)
 	call->is_admin = peer_is_admin(call);
 	switch (call->method->kind) {
 	case MG_GRPC_UNKNOWN:
-		start_status(call, GRPC_STATUS_UNIMPLEMENTED, "mangod has no such method", NULL, -EOPNOTSUPP);
+		start_status(call, GRPC_STATUS_UNIMPLEMENTED, "mangod has no such method", NULL,
+			     -EOPNOTSUPP);
 		return;
 	case MG_GRPC_UNARY:
 		begin_unary(call);
@@ -562,13 +571,15 @@ void mg_grpc_call_expect(struct mg_grpc_server *server, uint32_t method)
 	call->nr_ops = 1;
 	if (call->method->kind == MG_GRPC_UNKNOWN) {
 		grpc_call_details_init(&call->details);
-		err = grpc_server_request_call(server->core, &call->core, &call->details, &call->metadata,
-					       server->cq, server->cq, &call->tags[MG_GRPC_NEW]);
+		err = grpc_server_request_call(server->core, &call->core, &call->details,
+					       &call->metadata, server->cq, server->cq,
+					       &call->tags[MG_GRPC_NEW]);
 	} else {
 		err = grpc_server_request_registered_call(
 			server->core, server->registered[method], &call->core, &call->deadline,
-			&call->metadata, call->method->kind == MG_GRPC_SESSION ? NULL : &call->payload,
-			server->cq, server->cq, &call->tags[MG_GRPC_NEW]);
+			&call->metadata,
+			call->method->kind == MG_GRPC_SESSION ? NULL : &call->payload, server->cq,
+			server->cq, &call->tags[MG_GRPC_NEW]);
 	}
 	MG_ASSERT(err == GRPC_CALL_OK);
 }

@@ -34,7 +34,14 @@ struct mg_grpc_method {
 	uint16_t type; /* UNARY: enum mg_ctl_type */
 };
 
-enum mg_grpc_op { MG_GRPC_NEW, MG_GRPC_READ, MG_GRPC_WRITE, MG_GRPC_CLOSED, MG_GRPC_STATUS, MG_GRPC_OPS };
+enum mg_grpc_op {
+	MG_GRPC_NEW,
+	MG_GRPC_READ,
+	MG_GRPC_WRITE,
+	MG_GRPC_CLOSED,
+	MG_GRPC_STATUS,
+	MG_GRPC_OPS
+};
 
 struct mg_grpc_call;
 
@@ -69,14 +76,14 @@ struct mg_grpc_call {
 	grpc_byte_buffer *payload; /* what arrived last */
 	int cancelled_flag;        /* filled in by the core */
 	struct mg_grpc_tag tags[MG_GRPC_OPS];
-	uint32_t nr_ops;           /* batches under way */
-	uint32_t nr_requests;      /* with the handler */
+	uint32_t nr_ops;      /* batches under way */
+	uint32_t nr_requests; /* with the handler */
 	bool is_admin;
 	bool is_reading;
 	bool is_writing;
 	bool is_half_closed; /* the client has said everything */
 	bool is_cancelled;
-	bool is_ending;      /* end_code is to be sent as soon as no write is under way */
+	bool is_ending; /* end_code is to be sent as soon as no write is under way */
 	bool is_status_sent;
 	bool is_watch_stale; /* WATCH: the status changed while a message was under way */
 	bool has_token;
@@ -84,7 +91,8 @@ struct mg_grpc_call {
 	const char *end_text; /* constant */
 	struct mg_ctl_token token;
 	uint32_t nr_out;
-	grpc_byte_buffer *out[MG_GRPC_PIPELINE]; /* replies waiting for the one under way; oldest first */
+	grpc_byte_buffer
+		*out[MG_GRPC_PIPELINE]; /* replies waiting for the one under way; oldest first */
 };
 
 extern const struct mg_grpc_method mg_grpc_methods[];

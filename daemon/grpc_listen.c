@@ -23,8 +23,8 @@
 #define RETRY_NS 100000000ull
 #define SOCKET_MODE 0660
 
-void mg_grpc_listen_init(struct mg_grpc_listen *listen, struct mg_loop *loop, const struct mg_access *access,
-			 const struct mg_log *log)
+void mg_grpc_listen_init(struct mg_grpc_listen *listen, struct mg_loop *loop,
+			 const struct mg_access *access, const struct mg_log *log)
 {
 	*listen = (struct mg_grpc_listen){ .log = log, .loop = loop, .access = access };
 	mg_loop_timer_init(&listen->retry, NULL);
@@ -47,9 +47,11 @@ static int keep(struct mg_grpc_listen *listen, int fd, const char *path)
 
 static int add_unix(struct mg_grpc_listen *listen, const char *path, char *err, size_t errlen)
 {
-	struct mg_unix_listen conf = {
-		.path = path, .type = SOCK_STREAM, .mode = SOCKET_MODE, .uid = (uid_t)-1, .gid = (gid_t)-1
-	};
+	struct mg_unix_listen conf = { .path = path,
+				       .type = SOCK_STREAM,
+				       .mode = SOCKET_MODE,
+				       .uid = (uid_t)-1,
+				       .gid = (gid_t)-1 };
 	int fd = mg_unix_listen(&conf, err, errlen);
 
 	return fd < 0 ? fd : keep(listen, fd, path);
@@ -58,7 +60,8 @@ static int add_unix(struct mg_grpc_listen *listen, const char *path, char *err, 
 static bool is_loopback(const struct sockaddr *sa)
 {
 	if (sa->sa_family == AF_INET)
-		return (ntohl(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr) >> 24) == 127;
+		return (ntohl(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr) >>
+			24) == 127;
 	return sa->sa_family == AF_INET6 &&
 	       IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr);
 }
@@ -93,12 +96,13 @@ static int explain(const char *endpoint, int code, char *err, size_t errlen)
 		cure = "; ports below 1024 need root: change ipc.grpc.listen";
 	else if (code == -EADDRNOTAVAIL)
 		cure = "; this machine (or namespace) does not have the address: change ipc.grpc.listen";
-	(void)snprintf(err, errlen, "gRPC cannot listen on %s: %s%s", endpoint, strerror(-code), cure); /* cut is fine */
+	(void)snprintf(err, errlen, "gRPC cannot listen on %s: %s%s", endpoint, strerror(-code),
+		       cure); /* cut is fine */
 	return code;
 }
 
-static int add_tcp(struct mg_grpc_listen *listen, const char *endpoint, const struct addrinfo *list, char *err,
-		   size_t errlen)
+static int add_tcp(struct mg_grpc_listen *listen, const char *endpoint, const struct addrinfo *list,
+		   char *err, size_t errlen)
 {
 	int first_err = 0;
 	int nr_ok = 0;
@@ -107,10 +111,11 @@ static int add_tcp(struct mg_grpc_listen *listen, const char *endpoint, const st
 		int res;
 
 		if (!is_loopback(ai->ai_addr)) {
-			(void)snprintf(err, errlen, /* cut is fine */
-				       "gRPC cannot listen on %s: it is not a loopback address, and there is no TLS yet; "
-				       "use localhost:PORT or unix:PATH in ipc.grpc.listen",
-				       endpoint);
+			(void)snprintf(
+				err, errlen, /* cut is fine */
+				"gRPC cannot listen on %s: it is not a loopback address, and there is no TLS yet; "
+				"use localhost:PORT or unix:PATH in ipc.grpc.listen",
+				endpoint);
 			return -EACCES;
 		}
 		res = add_tcp_addr(listen, ai);
@@ -124,9 +129,11 @@ static int add_tcp(struct mg_grpc_listen *listen, const char *endpoint, const st
 	return nr_ok > 0 ? 0 : explain(endpoint, first_err, err, errlen);
 }
 
-int mg_grpc_listen_add(struct mg_grpc_listen *listen, const char *endpoint, char *err, size_t errlen)
+int mg_grpc_listen_add(struct mg_grpc_listen *listen, const char *endpoint, char *err,
+		       size_t errlen)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+				  .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
 	struct addrinfo *list;
 	char host[MG_CONF_TEXT_MAX];
 	char *name = host;
@@ -146,8 +153,8 @@ int mg_grpc_listen_add(struct mg_grpc_listen *listen, const char *endpoint, char
 	}
 	res = getaddrinfo(name, colon + 1, &hints, &list);
 	if (res != 0) {
-		(void)snprintf(err, errlen, "gRPC cannot listen on %s: %s; change ipc.grpc.listen", endpoint,
-			       gai_strerror(res)); /* cut is fine */
+		(void)snprintf(err, errlen, "gRPC cannot listen on %s: %s; change ipc.grpc.listen",
+			       endpoint, gai_strerror(res)); /* cut is fine */
 		return -EINVAL;
 	}
 	res = add_tcp(listen, endpoint, list, err, errlen);
@@ -162,7 +169,8 @@ static bool is_admin(const struct mg_grpc_socket *socket, int fd)
 	uid_t uid;
 
 	if (socket->path[0] != '\0')
-		return mg_peer_get(fd, &peer) == 0 && mg_access_is_admin(socket->listen->access, peer.uid);
+		return mg_peer_get(fd, &peer) == 0 &&
+		       mg_access_is_admin(socket->listen->access, peer.uid);
 	return mg_tcp_peer_uid(fd, &uid) == 0 && mg_access_is_admin(socket->listen->access, uid);
 }
 

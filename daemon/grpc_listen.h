@@ -39,10 +39,11 @@ struct mg_grpc_listen {
 	struct mg_grpc_socket sockets[MG_GRPC_SOCKETS_MAX];
 };
 
-void mg_grpc_listen_init(struct mg_grpc_listen *listen, struct mg_loop *loop, const struct mg_access *access,
-			 const struct mg_log *log);
+void mg_grpc_listen_init(struct mg_grpc_listen *listen, struct mg_loop *loop,
+			 const struct mg_access *access, const struct mg_log *log);
 /* 0 or -errno with one line of cause and cure. Nothing is accepted before mg_grpc_listen_start(). */
-int mg_grpc_listen_add(struct mg_grpc_listen *listen, const char *endpoint, char *err, size_t errlen);
+int mg_grpc_listen_add(struct mg_grpc_listen *listen, const char *endpoint, char *err,
+		       size_t errlen);
 int mg_grpc_listen_start(struct mg_grpc_listen *listen, struct mg_grpc_server *server);
 void mg_grpc_listen_close(struct mg_grpc_listen *listen);
 #endif

@@ -27,7 +27,8 @@ static void *run(void *arg)
 	struct mg_grpc_server *server = arg;
 
 	for (;;) {
-		grpc_event event = grpc_completion_queue_next(server->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC),
+		grpc_event event = grpc_completion_queue_next(server->cq,
+							      gpr_inf_future(GPR_CLOCK_MONOTONIC),
 							      NULL);
 		struct mg_grpc_tag *tag = event.tag;
 
@@ -48,13 +49,17 @@ static void *run(void *arg)
 static void create_core(struct mg_grpc_server *server)
 {
 	grpc_arg args[] = {
-		{ .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_MAX_CONCURRENT_STREAMS,
+		{ .type = GRPC_ARG_INTEGER,
+		  .key = (char *)(uintptr_t)GRPC_ARG_MAX_CONCURRENT_STREAMS,
 		  .value.integer = STREAMS_PER_CONNECTION },
-		{ .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
+		{ .type = GRPC_ARG_INTEGER,
+		  .key = (char *)(uintptr_t)GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
 		  .value.integer = MG_PB_BYTES_MAX },
-		{ .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_MAX_METADATA_SIZE,
+		{ .type = GRPC_ARG_INTEGER,
+		  .key = (char *)(uintptr_t)GRPC_ARG_MAX_METADATA_SIZE,
 		  .value.integer = METADATA_BYTES_MAX },
-		{ .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_ENABLE_CHANNELZ,
+		{ .type = GRPC_ARG_INTEGER,
+		  .key = (char *)(uintptr_t)GRPC_ARG_ENABLE_CHANNELZ,
 		  .value.integer = 0 },
 	};
 	grpc_channel_args list = { .num_args = sizeof(args) / sizeof(args[0]), .args = args };
@@ -69,8 +74,9 @@ static void create_core(struct mg_grpc_server *server)
 		if (m->kind != MG_GRPC_UNKNOWN)
 			server->registered[i] = grpc_server_register_method(
 				server->core, m->name, NULL,
-				m->kind == MG_GRPC_SESSION ? GRPC_SRM_PAYLOAD_NONE :
-							     GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER,
+				m->kind == MG_GRPC_SESSION
+					? GRPC_SRM_PAYLOAD_NONE
+					: GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER,
 				0);
 	}
 	grpc_server_start(server->core);

@@ -12,8 +12,8 @@
 #include "proto/base/assert.h"
 #include "proto/base/bits.h"
 
-void mg_handler_init(struct mg_handler *handler, const struct mg_handler_env *env, struct mg_conf *conf,
-		     struct mg_sessions *sessions)
+void mg_handler_init(struct mg_handler *handler, const struct mg_handler_env *env,
+		     struct mg_conf *conf, struct mg_sessions *sessions)
 {
 	*handler = (struct mg_handler){ .env = *env, .conf = conf, .sessions = sessions };
 	mg_list_init(&handler->with_slow);
@@ -36,9 +36,9 @@ static void begin_reply(struct mg_request *request, uint32_t count)
 {
 	struct mg_ctl_hdr *hdr = &request->msg.hdr;
 
-	*hdr = (struct mg_ctl_hdr){
-		.version = MG_CTL_VERSION, .type = (uint16_t)(hdr->type | MG_CTL_REPLY), .id = hdr->id
-	};
+	*hdr = (struct mg_ctl_hdr){ .version = MG_CTL_VERSION,
+				    .type = (uint16_t)(hdr->type | MG_CTL_REPLY),
+				    .id = hdr->id };
 	mg_ctl_set_count(&request->msg, count);
 }
 
@@ -70,8 +70,9 @@ static void handle_set_config(struct mg_handler *handler, struct mg_request *req
 	int res;
 
 	if (!request->is_admin) {
-		fail(request, -EPERM, "only root and the daemon's user may change settings: be one of them, "
-				      "and use the local or the unix address");
+		fail(request, -EPERM,
+		     "only root and the daemon's user may change settings: be one of them, "
+		     "and use the local or the unix address");
 		return;
 	}
 	if (n == 0) {
@@ -93,7 +94,8 @@ static void handle_set_config(struct mg_handler *handler, struct mg_request *req
 	}
 	handler->env.conf_changed(handler->env.ctx);
 	for (uint32_t i = 0; i < n; i++)
-		(void)mg_conf_get(handler->conf, msg->kv[i].key, msg->kv[i].value, sizeof(msg->kv[i].value),
+		(void)mg_conf_get(handler->conf, msg->kv[i].key, msg->kv[i].value,
+				  sizeof(msg->kv[i].value),
 				  NULL); /* too long: stays as it was asked for */
 	begin_reply(request, n);
 	finish(request);
@@ -141,7 +143,8 @@ static void handle_get_config(struct mg_handler *handler, struct mg_request *req
 	get.max = mg_ctl_items_max(MG_CTL_GET_CONFIG | MG_CTL_REPLY);
 	res = mg_conf_each(handler->conf, key, get_one, &get);
 	if (res < 0) {
-		(void)snprintf(text, sizeof(text), "there is no setting or section \"%s\"", key); /* cut is fine */
+		(void)snprintf(text, sizeof(text), "there is no setting or section \"%s\"",
+			       key); /* cut is fine */
 		fail(request, res, text);
 		return;
 	}
@@ -171,7 +174,8 @@ static void handle_stats(struct mg_handler *handler, struct mg_request *request)
 	uint32_t own = 0;
 	uint32_t n = 0;
 
-	while (memset(&counter, 0, sizeof(counter)), handler->env.counter(handler->env.ctx, own, &counter)) {
+	while (memset(&counter, 0, sizeof(counter)),
+	       handler->env.counter(handler->env.ctx, own, &counter)) {
 		if (own++ >= start && n < max)
 			request->msg.counter[n++] = counter;
 	}
@@ -195,7 +199,8 @@ static struct mg_session *need_session(struct mg_handler *handler, struct mg_req
 	if (session == NULL)
 		session = mg_session_find(handler->sessions, &request->msg.hdr.token);
 	if (session == NULL)
-		fail(request, -ESTALE, "there is no such session: attach first, and send the token that it gave");
+		fail(request, -ESTALE,
+		     "there is no such session: attach first, and send the token that it gave");
 	return session;
 }
 
@@ -213,8 +218,10 @@ static void handle_tcp(struct mg_handler *handler, struct mg_request *request)
 		fail(request, -ESHUTDOWN, "the daemon is stopping");
 		return;
 	}
-	if (type == MG_CTL_TCP_LISTEN && region->nr_listeners + request->msg.hdr.count > region->listeners_max) {
-		(void)snprintf(text, sizeof(text), "this application may have %u listeners (app.listeners_max)",
+	if (type == MG_CTL_TCP_LISTEN &&
+	    region->nr_listeners + request->msg.hdr.count > region->listeners_max) {
+		(void)snprintf(text, sizeof(text),
+			       "this application may have %u listeners (app.listeners_max)",
 			       region->listeners_max); /* fits */
 		fail(request, -EMFILE, text);
 		return;
@@ -275,8 +282,9 @@ static void count_listeners(const struct mg_slow_req *req, const struct mg_reque
 	is_fewer = (request->type == MG_CTL_TCP_LISTEN && !is_ok) ||
 		   (request->type == MG_CTL_TCP_LISTEN_CLOSE && is_ok);
 	if (is_fewer)
-		region->nr_listeners -= request->count < region->nr_listeners ? request->count :
-										region->nr_listeners;
+		region->nr_listeners -= request->count < region->nr_listeners
+						? request->count
+						: region->nr_listeners;
 }
 
 void mg_handler_slow_reply(struct mg_handler *handler, const struct mg_slow_req *req)

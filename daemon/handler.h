@@ -39,8 +39,8 @@ struct mg_handler {
 	bool is_draining;         /* no new listeners and connections */
 };
 
-void mg_handler_init(struct mg_handler *handler, const struct mg_handler_env *env, struct mg_conf *conf,
-		     struct mg_sessions *sessions);
+void mg_handler_init(struct mg_handler *handler, const struct mg_handler_env *env,
+		     struct mg_conf *conf, struct mg_sessions *sessions);
 void mg_handler_handle(struct mg_handler *handler, struct mg_request *request);
 /* The answer to a request of type MG_SLOW_REQ_CTL. */
 void mg_handler_slow_reply(struct mg_handler *handler, const struct mg_slow_req *req);

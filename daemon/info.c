@@ -23,7 +23,8 @@ static int map(struct mg_info *info)
 	if (mem == MAP_FAILED)
 		return -errno;
 	info->shm = mem;
-	if (fcntl(info->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
+	if (fcntl(info->fd, F_ADD_SEALS,
+		  F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
 		return -errno;
 	return 0;
 }
@@ -32,7 +33,8 @@ int mg_info_open(struct mg_info *info, uint32_t nr_workers, uint64_t daemon_epoc
 {
 	int err;
 
-	*info = (struct mg_info){ .fd = memfd_create("mango-info", MFD_CLOEXEC | MFD_ALLOW_SEALING) };
+	*info = (struct mg_info){ .fd = memfd_create("mango-info",
+						     MFD_CLOEXEC | MFD_ALLOW_SEALING) };
 	if (info->fd < 0)
 		return -errno;
 	err = map(info);

@@ -29,10 +29,11 @@ static int make_dir(const char *path, char *err, size_t errlen)
 	res = errno;
 	if (res == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		return 0;
-	(void)snprintf(err, errlen, /* cut is fine */
-		       "cannot make the folder %s: %s; set runtime_dir to a folder that this user may write, "
-		       "or run mangod as root",
-		       path, strerror(res));
+	(void)snprintf(
+		err, errlen, /* cut is fine */
+		"cannot make the folder %s: %s; set runtime_dir to a folder that this user may write, "
+		"or run mangod as root",
+		path, strerror(res));
 	return -res;
 }
 
@@ -57,15 +58,16 @@ static int refuse_second(int fd, const struct mg_conf *conf, char *err, size_t e
 	ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
 
 	pid[n > 0 ? n : 0] = '\0';
-	(void)snprintf(err, errlen, /* cut is fine */
-		       "instance \"%s\" runs already (process %ld); stop it, or choose another `instance:` name",
-		       conf->instance, strtol(pid, NULL, 10));
+	(void)snprintf(
+		err, errlen, /* cut is fine */
+		"instance \"%s\" runs already (process %ld); stop it, or choose another `instance:` name",
+		conf->instance, strtol(pid, NULL, 10));
 	return -EBUSY;
 }
 
 /* 0, -errno, or -EAGAIN when the file was removed by its last holder in between. */
-static int try_lock(struct mg_instance *instance, const char *path, const struct mg_conf *conf, char *err,
-		    size_t errlen)
+static int try_lock(struct mg_instance *instance, const char *path, const struct mg_conf *conf,
+		    char *err, size_t errlen)
 {
 	struct stat held;
 	struct stat named;
@@ -75,8 +77,8 @@ static int try_lock(struct mg_instance *instance, const char *path, const struct
 
 	if (fd < 0) {
 		res = -errno;
-		(void)snprintf(err, errlen, "cannot open %s: %s; is the folder another user's?", path,
-			       strerror(-res)); /* cut is fine */
+		(void)snprintf(err, errlen, "cannot open %s: %s; is the folder another user's?",
+			       path, strerror(-res)); /* cut is fine */
 		return res;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
@@ -96,13 +98,15 @@ static int try_lock(struct mg_instance *instance, const char *path, const struct
 	return 0;
 }
 
-int mg_instance_open(struct mg_instance *instance, const struct mg_conf *conf, char *err, size_t errlen)
+int mg_instance_open(struct mg_instance *instance, const struct mg_conf *conf, char *err,
+		     size_t errlen)
 {
 	char lock[LOCK_PATH_MAX];
 	int res;
 
 	instance->lock_fd = -1;
-	(void)snprintf(instance->dir, sizeof(instance->dir), "%s/%s", conf->runtime_dir, conf->instance); /* fits */
+	(void)snprintf(instance->dir, sizeof(instance->dir), "%s/%s", conf->runtime_dir,
+		       conf->instance); /* fits */
 	res = make_dirs(instance->dir, err, errlen);
 	if (res < 0)
 		return res;
@@ -120,7 +124,7 @@ void mg_instance_close(struct mg_instance *instance)
 	if (instance->lock_fd < 0)
 		return;
 	(void)snprintf(lock, sizeof(lock), "%s/lock", instance->dir); /* fits */
-	(void)unlink(lock); /* while it is held: nobody else can have taken it */
+	(void)unlink(lock);         /* while it is held: nobody else can have taken it */
 	(void)rmdir(instance->dir); /* stays if somebody put something there */
 	close(instance->lock_fd);
 	instance->lock_fd = -1;
@@ -157,10 +161,12 @@ int mg_unix_listen(const struct mg_unix_listen *conf, char *err, size_t errlen)
 
 	if (res == 0)
 		return fd;
-	(void)snprintf(err, errlen, "cannot listen on %s: %s; %s", conf->path, strerror(-res), /* cut is fine */
-		       res == -EEXIST ? "it is not a socket: move it away" :
-		       res == -EPERM  ? "only root may give it to another user (attach.user, attach.group)" :
-					"may this user write there?");
+	(void)snprintf(err, errlen, "cannot listen on %s: %s; %s", conf->path,
+		       strerror(-res), /* cut is fine */
+		       res == -EEXIST ? "it is not a socket: move it away"
+		       : res == -EPERM
+			       ? "only root may give it to another user (attach.user, attach.group)"
+			       : "may this user write there?");
 	if (fd >= 0)
 		close(fd);
 	return res;

@@ -20,7 +20,8 @@ struct mg_instance {
 };
 
 /* 0; -EBUSY: a daemon runs it; other -errno. One line with cause and cure in err. */
-int mg_instance_open(struct mg_instance *instance, const struct mg_conf *conf, char *err, size_t errlen);
+int mg_instance_open(struct mg_instance *instance, const struct mg_conf *conf, char *err,
+		     size_t errlen);
 void mg_instance_close(struct mg_instance *instance);
 
 struct mg_unix_listen {

@@ -45,7 +45,8 @@ void mg_loop_change(struct mg_loop *loop, struct mg_loop_source *source, uint32_
 
 void mg_loop_remove(struct mg_loop *loop, struct mg_loop_source *source)
 {
-	(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL); /* fails only if it was not added */
+	(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd,
+			NULL); /* fails only if it was not added */
 	for (int i = 0; i < loop->nr_ready; i++) {
 		if (loop->ready[i].data.ptr == source)
 			loop->ready[i].data.ptr = NULL;
@@ -97,7 +98,8 @@ static int timeout_ms(const struct mg_loop *loop)
 	now_ns = mg_loop_now_ns();
 	if (at_ns <= now_ns)
 		return 0;
-	at_ns = (at_ns - now_ns + MG_NS_PER_MS - 1) / MG_NS_PER_MS; /* rounded up: no spinning before the time */
+	at_ns = (at_ns - now_ns + MG_NS_PER_MS - 1) /
+		MG_NS_PER_MS; /* rounded up: no spinning before the time */
 	return at_ns > INT_MAX ? INT_MAX : (int)at_ns;
 }
 

@@ -12,7 +12,7 @@
 #include "fastpath/io/netif.h"
 #include "proto/base/bits.h"
 
-#define DATA_BYTES 2048          /* DPDK's usual room for a packet */
+#define DATA_BYTES 2048         /* DPDK's usual room for a packet */
 #define BUFFER_EXTRA_BYTES 1024 /* headers and headroom */
 
 static void log_dpdk(void *ctx, enum mg_eal_log_level level, const char *line)
@@ -65,11 +65,13 @@ static uint32_t share_of_buffers(const struct mg_conf *conf, const struct mg_con
 
 	if (mtu == 0 && row->interface[0] != '\0' && mg_netif_get(row->interface, &netif) == 0)
 		mtu = netif.mtu;
-	budget = ((uint64_t)conf->memory.dpdk_mib << 20) / 2 / (mg_max_u32(mtu, DATA_BYTES) + BUFFER_EXTRA_BYTES);
+	budget = ((uint64_t)conf->memory.dpdk_mib << 20) / 2 /
+		 (mg_max_u32(mtu, DATA_BYTES) + BUFFER_EXTRA_BYTES);
 	return (uint32_t)((wanted < budget ? wanted : budget) / (conf->ports_count * queues));
 }
 
-static int open_port(struct mg_net *net, const struct mg_conf *conf, uint32_t i, char *err, size_t errlen)
+static int open_port(struct mg_net *net, const struct mg_conf *conf, uint32_t i, char *err,
+		     size_t errlen)
 {
 	static const enum mg_port_driver drivers[] = {
 		[MG_CONF_AF_PACKET] = MG_PORT_AF_PACKET,
@@ -97,7 +99,8 @@ static int open_port(struct mg_net *net, const struct mg_conf *conf, uint32_t i,
 	return mg_port_open(&port, &net->ports[i], err, errlen);
 }
 
-int mg_net_open(struct mg_net *net, const struct mg_conf *conf, const struct mg_log *log, char *err, size_t errlen)
+int mg_net_open(struct mg_net *net, const struct mg_conf *conf, const struct mg_log *log, char *err,
+		size_t errlen)
 {
 	int res;
 
@@ -111,9 +114,10 @@ int mg_net_open(struct mg_net *net, const struct mg_conf *conf, const struct mg_
 			break;
 		net->nr_ports++;
 		mg_log(log, MG_LOG_INFO, "port",
-		       "event=open name=%s mac=%02x:%02x:%02x:%02x:%02x:%02x mtu=%u queues=%u sleeps=%s", port->name,
-		       port->mac[0], port->mac[1], port->mac[2], port->mac[3], port->mac[4], port->mac[5], port->mtu,
-		       port->nr_queues, port->rx_fd[0] >= 0 ? "yes" : "no");
+		       "event=open name=%s mac=%02x:%02x:%02x:%02x:%02x:%02x mtu=%u queues=%u sleeps=%s",
+		       port->name, port->mac[0], port->mac[1], port->mac[2], port->mac[3],
+		       port->mac[4], port->mac[5], port->mtu, port->nr_queues,
+		       port->rx_fd[0] >= 0 ? "yes" : "no");
 	}
 	net->is_open = res == 0;
 	return res;
@@ -135,8 +139,8 @@ static int refuse(int res, const char *what, const char *name, char *err, size_t
 	return res;
 }
 
-static int tell_port(const struct mg_net *net, const struct mg_conf *conf, uint32_t i, struct mg_slow *slow,
-		     char *err, size_t errlen)
+static int tell_port(const struct mg_net *net, const struct mg_conf *conf, uint32_t i,
+		     struct mg_slow *slow, char *err, size_t errlen)
 {
 	struct mg_slow_port port = { .mtu = net->ports[i].mtu, .has_l2 = true };
 	uint16_t number;
@@ -145,8 +149,8 @@ static int tell_port(const struct mg_net *net, const struct mg_conf *conf, uint3
 	memcpy(port.mac.b, net->ports[i].mac, sizeof(port.mac.b));
 	res = mg_slow_add_port(slow, &port, &number);
 	for (uint32_t a = 0; res == 0 && a < conf->ports[i].addresses_count; a++) {
-		struct mg_slow_addr addr = { conf->ports[i].addresses[a].addr, conf->ports[i].addresses[a].bits,
-					     number };
+		struct mg_slow_addr addr = { conf->ports[i].addresses[a].addr,
+					     conf->ports[i].addresses[a].bits, number };
 
 		res = mg_slow_add_addr(slow, &addr);
 	}
@@ -159,7 +163,8 @@ static int port_for(const struct mg_conf *conf, const char *name, const struct m
 	return name[0] != '\0' ? mg_conf_port_index(conf, name) : mg_conf_port_for(conf, addr);
 }
 
-static int tell_route(const struct mg_conf *conf, uint32_t i, struct mg_slow *slow, char *err, size_t errlen)
+static int tell_route(const struct mg_conf *conf, uint32_t i, struct mg_slow *slow, char *err,
+		      size_t errlen)
 {
 	const struct mg_conf_route *row = &conf->routes[i];
 	int port = port_for(conf, row->port, &row->via);
@@ -171,7 +176,8 @@ static int tell_route(const struct mg_conf *conf, uint32_t i, struct mg_slow *sl
 	return res < 0 ? refuse(res, "route to", text, err, errlen) : 0;
 }
 
-static int tell_neighbour(const struct mg_conf *conf, uint32_t i, struct mg_slow *slow, char *err, size_t errlen)
+static int tell_neighbour(const struct mg_conf *conf, uint32_t i, struct mg_slow *slow, char *err,
+			  size_t errlen)
 {
 	const struct mg_conf_neighbor *row = &conf->neighbors[i];
 	int port = port_for(conf, row->port, &row->address);
@@ -183,8 +189,8 @@ static int tell_neighbour(const struct mg_conf *conf, uint32_t i, struct mg_slow
 	return res < 0 ? refuse(res, "neighbor", text, err, errlen) : 0;
 }
 
-int mg_net_tell_slow(const struct mg_net *net, const struct mg_conf *conf, struct mg_slow *slow, char *err,
-		     size_t errlen)
+int mg_net_tell_slow(const struct mg_net *net, const struct mg_conf *conf, struct mg_slow *slow,
+		     char *err, size_t errlen)
 {
 	int res = 0;
 

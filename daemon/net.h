@@ -26,9 +26,10 @@ struct mg_net {
 };
 
 /* 0 or -errno with one line in err; mg_net_close() is due even then. The struct must be zeroed. */
-int mg_net_open(struct mg_net *net, const struct mg_conf *conf, const struct mg_log *log, char *err, size_t errlen);
+int mg_net_open(struct mg_net *net, const struct mg_conf *conf, const struct mg_log *log, char *err,
+		size_t errlen);
 void mg_net_close(struct mg_net *net);
 /* Likewise. */
-int mg_net_tell_slow(const struct mg_net *net, const struct mg_conf *conf, struct mg_slow *slow, char *err,
-		     size_t errlen);
+int mg_net_tell_slow(const struct mg_net *net, const struct mg_conf *conf, struct mg_slow *slow,
+		     char *err, size_t errlen);
 #endif

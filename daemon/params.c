@@ -20,7 +20,9 @@
 
 int mg_params_secrets(struct mg_secrets *ret_secrets)
 {
-	return getrandom(ret_secrets, sizeof(*ret_secrets), 0) == (ssize_t)sizeof(*ret_secrets) ? 0 : -EIO;
+	return getrandom(ret_secrets, sizeof(*ret_secrets), 0) == (ssize_t)sizeof(*ret_secrets)
+		       ? 0
+		       : -EIO;
 }
 
 static void set_timers(const struct mg_conf *conf, struct mg_slow_conf *tcp)
@@ -46,7 +48,8 @@ void mg_params_tcp(const struct mg_conf *conf, struct mg_slow_conf *ret_tcp)
 {
 	struct mg_slow_conf tcp = {
 		.mss = conf->tcp.mss,
-		.window_scale = conf->tcp.window_scale == 0 ? WSCALE_NONE : (uint8_t)conf->tcp.window_scale,
+		.window_scale = conf->tcp.window_scale == 0 ? WSCALE_NONE
+							    : (uint8_t)conf->tcp.window_scale,
 		.timestamps = conf->tcp.timestamps,
 		.sack = conf->tcp.sack,
 		.ecn = conf->tcp.ecn,
@@ -69,8 +72,8 @@ void mg_params_tcp(const struct mg_conf *conf, struct mg_slow_conf *ret_tcp)
 
 	set_timers(conf, &tcp);
 	/* Names of algorithms are short; the schema knows them all. */
-	(void)mg_conf_get(conf, "tcp.congestion_control", tcp.congestion_control, sizeof(tcp.congestion_control),
-			  NULL);
+	(void)mg_conf_get(conf, "tcp.congestion_control", tcp.congestion_control,
+			  sizeof(tcp.congestion_control), NULL);
 	*ret_tcp = tcp;
 }
 
@@ -112,10 +115,12 @@ void mg_params_limits(const struct mg_conf *conf, const struct mg_secrets *secre
 	*ret_limits = limits;
 }
 
-void mg_params_fp(const struct mg_conf *conf, const struct mg_slow_limits *limits, struct mg_fp_conf *ret_fp)
+void mg_params_fp(const struct mg_conf *conf, const struct mg_slow_limits *limits,
+		  struct mg_fp_conf *ret_fp)
 {
 	/* Hashing spreads flows unevenly; a worker may get twice its share. */
-	uint32_t share = limits->nr_workers == 1 ? limits->conns_max : 2 * limits->conns_max / limits->nr_workers;
+	uint32_t share = limits->nr_workers == 1 ? limits->conns_max
+						 : 2 * limits->conns_max / limits->nr_workers;
 
 	*ret_fp = (struct mg_fp_conf){
 		.flows_max = limits->conns_max,

@@ -26,6 +26,7 @@ void mg_params_tcp(const struct mg_conf *conf, struct mg_slow_conf *ret_tcp);
 void mg_params_limits(const struct mg_conf *conf, const struct mg_secrets *secrets,
 		      struct mg_slow_limits *ret_limits);
 /* Tables of one worker; number, ports and time are the worker's own business. */
-void mg_params_fp(const struct mg_conf *conf, const struct mg_slow_limits *limits, struct mg_fp_conf *ret_fp);
+void mg_params_fp(const struct mg_conf *conf, const struct mg_slow_limits *limits,
+		  struct mg_fp_conf *ret_fp);
 enum mg_log_level mg_params_log_level(const struct mg_conf *conf);
 #endif

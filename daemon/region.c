@@ -44,7 +44,8 @@ static int open_wakes(struct mg_app *app)
 	return 0;
 }
 
-int mg_region_new(const struct mg_app_layout *layout, uint64_t daemon_epoch, struct mg_region **ret_region)
+int mg_region_new(const struct mg_app_layout *layout, uint64_t daemon_epoch,
+		  struct mg_region **ret_region)
 {
 	struct mg_region *region = calloc(1, sizeof(*region));
 	int err;
@@ -80,7 +81,8 @@ void mg_region_free(struct mg_region *region)
 			close(region->app.contexts[c].wake_fd);
 	}
 	if (region->app.base != NULL)
-		(void)munmap(region->app.base, region->app.total_bytes); /* ours, whole: cannot fail */
+		(void)munmap(region->app.base,
+			     region->app.total_bytes); /* ours, whole: cannot fail */
 	if (region->fd >= 0)
 		close(region->fd);
 	free(region);

@@ -27,8 +27,8 @@ struct mg_region {
 	struct mg_app app;
 	int fd;
 	uid_t uid;
-	uint32_t access;        /* row of the access list */
-	uint32_t nr_sessions;   /* processes that hold it */
+	uint32_t access;      /* row of the access list */
+	uint32_t nr_sessions; /* processes that hold it */
 	uint32_t nr_listeners;
 	uint32_t listeners_max;
 	uint32_t connections_max;
@@ -37,7 +37,8 @@ struct mg_region {
 };
 
 /* layout->nr_contexts must be MG_REGION_CONTEXTS. 0 or -errno. */
-int mg_region_new(const struct mg_app_layout *layout, uint64_t daemon_epoch, struct mg_region **ret_region);
+int mg_region_new(const struct mg_app_layout *layout, uint64_t daemon_epoch,
+		  struct mg_region **ret_region);
 /* When no thread has the app any more. NULL is allowed. */
 void mg_region_free(struct mg_region *region);
 

@@ -30,22 +30,25 @@ static int compare_one(void *arg, const struct mg_conf_item *item)
 	char old[MG_CONF_VALUE_MAX] = "";
 	struct texts *t;
 
-	if (mg_conf_get(r->old, item->key, old, sizeof(old), NULL) == 0 && strcmp(old, item->value) == 0)
+	if (mg_conf_get(r->old, item->key, old, sizeof(old), NULL) == 0 &&
+	    strcmp(old, item->value) == 0)
 		return 0;
 	if (!item->is_live) {
-		mg_log(r->log, MG_LOG_WARN, "config", "event=needs-restart key=%s old=\"%s\" new=\"%s\"", item->key,
-		       old, item->value);
+		mg_log(r->log, MG_LOG_WARN, "config",
+		       "event=needs-restart key=%s old=\"%s\" new=\"%s\"", item->key, old,
+		       item->value);
 		return 0;
 	}
 	if (r->nr == KEYS_MAX)
 		return -E2BIG;
 	t = &r->texts[r->nr];
-	(void)snprintf(t->key, sizeof(t->key), "%s", item->key);       /* keys fit */
-	(void)snprintf(t->value, sizeof(t->value), "%s", item->value); /* so do values of single keys */
+	(void)snprintf(t->key, sizeof(t->key), "%s", item->key); /* keys fit */
+	(void)snprintf(t->value, sizeof(t->value), "%s",
+		       item->value); /* so do values of single keys */
 	r->pairs[r->nr] = (struct mg_conf_pair){ t->key, t->value };
 	r->nr++;
-	mg_log(r->log, MG_LOG_INFO, "config", "event=change key=%s old=\"%s\" new=\"%s\"", item->key, old,
-	       item->value);
+	mg_log(r->log, MG_LOG_INFO, "config", "event=change key=%s old=\"%s\" new=\"%s\"",
+	       item->key, old, item->value);
 	return 0;
 }
 
@@ -62,7 +65,8 @@ static int apply(struct mg_conf *conf, const struct mg_conf *file, struct reload
 	return res;
 }
 
-int mg_reload(const char *path, struct mg_conf *conf, const struct mg_log *log, uint32_t *ret_nr_changed)
+int mg_reload(const char *path, struct mg_conf *conf, const struct mg_log *log,
+	      uint32_t *ret_nr_changed)
 {
 	struct mg_conf *file = malloc(sizeof(*file));
 	struct reload *r = calloc(1, sizeof(*r));
@@ -72,7 +76,8 @@ int mg_reload(const char *path, struct mg_conf *conf, const struct mg_log *log, 
 	if (file != NULL && r != NULL) {
 		res = mg_conf_load(path, file, &err);
 		if (res < 0)
-			mg_log(log, MG_LOG_ERROR, "config", "event=reload-refused error=\"%s\"", err.text);
+			mg_log(log, MG_LOG_ERROR, "config", "event=reload-refused error=\"%s\"",
+			       err.text);
 	}
 	if (res == 0) {
 		r->old = conf;

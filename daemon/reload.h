@@ -14,5 +14,6 @@
 #include "proto/base/log.h"
 
 /* 0 with the number of changed keys; or the error of mg_conf_load() or mg_conf_set_many(), logged. */
-int mg_reload(const char *path, struct mg_conf *conf, const struct mg_log *log, uint32_t *ret_nr_changed);
+int mg_reload(const char *path, struct mg_conf *conf, const struct mg_log *log,
+	      uint32_t *ret_nr_changed);
 #endif

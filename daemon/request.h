@@ -23,9 +23,9 @@ struct mg_session;
 struct mg_request {
 	struct mg_list_node node; /* queue, or the handler's list of what is under way */
 	void (*done)(struct mg_request *request);
-	void *owner;              /* the transport's: a client, a call */
+	void *owner;                /* the transport's: a client, a call */
 	struct mg_session *session; /* borrowed; NULL: none, or by the token */
-	bool is_admin;            /* may change the configuration */
+	bool is_admin;              /* may change the configuration */
 	/* The handler's, while the slow path has `msg`. */
 	uint16_t type;
 	uint32_t count;

@@ -15,8 +15,9 @@
 #define PAGE_BYTES 4096u
 #define PAYLOAD_BYTES_MIN (256u * 1024) /* less could not hold the rings of two connections */
 
-int mg_sessions_init(struct mg_sessions *sessions, const struct mg_conf *conf, struct mg_access *access,
-		     const struct mg_slow_limits *limits, const struct mg_sessions_env *env)
+int mg_sessions_init(struct mg_sessions *sessions, const struct mg_conf *conf,
+		     struct mg_access *access, const struct mg_slow_limits *limits,
+		     const struct mg_sessions_env *env)
 {
 	*sessions = (struct mg_sessions){
 		.env = *env,
@@ -84,11 +85,13 @@ static void give_id(struct mg_sessions *sessions, uint32_t id)
 static int plan(const struct mg_sessions *sessions, const struct mg_access_limits *limits,
 		struct mg_app_layout *ret_layout)
 {
-	struct mg_app_layout layout = { .nr_contexts = MG_REGION_CONTEXTS, .nr_workers = sessions->nr_workers };
+	struct mg_app_layout layout = { .nr_contexts = MG_REGION_CONTEXTS,
+					.nr_workers = sessions->nr_workers };
 	uint64_t fixed;
 
 	layout.nr_windows = 1;
-	while (layout.nr_windows < limits->connections_max && layout.nr_windows < sessions->windows_max)
+	while (layout.nr_windows < limits->connections_max &&
+	       layout.nr_windows < sessions->windows_max)
 		layout.nr_windows *= 2;
 	fixed = mg_app_region_bytes(&layout);
 	if (fixed + PAYLOAD_BYTES_MIN > limits->region_bytes)
@@ -162,7 +165,8 @@ static int take_region(struct mg_sessions *sessions, const struct mg_peer *peer,
 	return join_region(sessions, peer, parent, ret_region);
 }
 
-static void tell_slow(struct mg_sessions *sessions, enum mg_slow_req_type type, struct mg_region *region)
+static void tell_slow(struct mg_sessions *sessions, enum mg_slow_req_type type,
+		      struct mg_region *region)
 {
 	struct mg_slow_req req = { .type = type, .app = &region->app };
 
@@ -183,7 +187,8 @@ static void enlist(struct mg_sessions *sessions, struct mg_session *session)
 }
 
 int mg_session_begin(struct mg_sessions *sessions, const struct mg_peer *peer,
-		     const struct mg_ctl_attach *attach, struct mg_session **ret_session, uint32_t *ret_context)
+		     const struct mg_ctl_attach *attach, struct mg_session **ret_session,
+		     uint32_t *ret_context)
 {
 	struct mg_session *session;
 	uint32_t access;
@@ -200,7 +205,8 @@ int mg_session_begin(struct mg_sessions *sessions, const struct mg_peer *peer,
 	session->peer = *peer;
 	session->access = access;
 	memcpy(session->program, attach->program, sizeof(session->program) - 1);
-	if (getrandom(&session->token, sizeof(session->token), 0) != (ssize_t)sizeof(session->token)) {
+	if (getrandom(&session->token, sizeof(session->token), 0) !=
+	    (ssize_t)sizeof(session->token)) {
 		err = -EIO;
 		goto free_session;
 	}

@@ -32,7 +32,7 @@ struct mg_session {
 	uint32_t contexts; /* bit per context it holds */
 	uint32_t access;   /* row that let it in */
 	char program[64];
-	void *client;      /* of the attach server: who holds it open */
+	void *client; /* of the attach server: who holds it open */
 };
 
 struct mg_sessions_env {
@@ -57,12 +57,13 @@ struct mg_sessions {
 	uint64_t payload_max;
 	uint32_t nr_workers;
 	uint64_t daemon_epoch;
-	uint64_t *ids;        /* bit per app id in use */
+	uint64_t *ids; /* bit per app id in use */
 };
 
 /* The limits are those that the slow path was made with. 0 or -ENOMEM. */
-int mg_sessions_init(struct mg_sessions *sessions, const struct mg_conf *conf, struct mg_access *access,
-		     const struct mg_slow_limits *limits, const struct mg_sessions_env *env);
+int mg_sessions_init(struct mg_sessions *sessions, const struct mg_conf *conf,
+		     struct mg_access *access, const struct mg_slow_limits *limits,
+		     const struct mg_sessions_env *env);
 /* Frees regions that are left; only when the slow path and the workers have stopped. */
 void mg_sessions_close(struct mg_sessions *sessions);
 
@@ -71,7 +72,8 @@ void mg_sessions_close(struct mg_sessions *sessions);
  * -EINVAL: the configured region is too small; -ENOMEM, -EMFILE and what else the system says.
  */
 int mg_session_begin(struct mg_sessions *sessions, const struct mg_peer *peer,
-		     const struct mg_ctl_attach *attach, struct mg_session **ret_session, uint32_t *ret_context);
+		     const struct mg_ctl_attach *attach, struct mg_session **ret_session,
+		     uint32_t *ret_context);
 void mg_session_end(struct mg_sessions *sessions, struct mg_session *session);
 /* Another context for the same process. 0 or -ENOSPC. */
 int mg_session_context_open(struct mg_session *session, uint32_t *ret_context);

@@ -48,8 +48,12 @@ static int make_question(int fd, struct question *q)
 	    getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0)
 		return -errno;
 	*q = (struct question){
-		.nl = { .nlmsg_len = sizeof(*q), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST },
-		.req = { .sdiag_family = (uint8_t)own.ss_family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = ~0u },
+		.nl = { .nlmsg_len = sizeof(*q),
+			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			.nlmsg_flags = NLM_F_REQUEST },
+		.req = { .sdiag_family = (uint8_t)own.ss_family,
+			 .sdiag_protocol = IPPROTO_TCP,
+			 .idiag_states = ~0u },
 	};
 	put_end(&peer, &q->req.id.idiag_sport, q->req.id.idiag_src);
 	put_end(&own, &q->req.id.idiag_dport, q->req.id.idiag_dst);
@@ -70,10 +74,12 @@ static int read_answer(int nl, uid_t *ret_uid)
 		return -errno;
 	if (!NLMSG_OK(&reply.nl, (size_t)len))
 		return -EPROTO;
-	if (reply.nl.nlmsg_type == NLMSG_ERROR && reply.nl.nlmsg_len >= NLMSG_LENGTH(sizeof(struct nlmsgerr)) &&
+	if (reply.nl.nlmsg_type == NLMSG_ERROR &&
+	    reply.nl.nlmsg_len >= NLMSG_LENGTH(sizeof(struct nlmsgerr)) &&
 	    ((const struct nlmsgerr *)NLMSG_DATA(&reply.nl))->error < 0)
 		return ((const struct nlmsgerr *)NLMSG_DATA(&reply.nl))->error;
-	if (reply.nl.nlmsg_type != SOCK_DIAG_BY_FAMILY || reply.nl.nlmsg_len < NLMSG_LENGTH(sizeof(*msg)))
+	if (reply.nl.nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+	    reply.nl.nlmsg_len < NLMSG_LENGTH(sizeof(*msg)))
 		return -EPROTO;
 	*ret_uid = msg->idiag_uid;
 	return 0;

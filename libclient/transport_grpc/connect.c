@@ -107,7 +107,8 @@ static int connect_tcp(const char *address, uint32_t timeout_ms)
 	int fd = -1;
 	int one = 1;
 
-	if (snprintf(text, sizeof(text), "%s", address) >= (int)sizeof(text) || !split(text, &host, &port))
+	if (snprintf(text, sizeof(text), "%s", address) >= (int)sizeof(text) ||
+	    !split(text, &host, &port))
 		return -EINVAL;
 	if (getaddrinfo(host, port, &hints, &list) != 0)
 		return -EINVAL;
@@ -120,7 +121,8 @@ static int connect_tcp(const char *address, uint32_t timeout_ms)
 	freeaddrinfo(list);
 	if (fd < 0)
 		return first_err;
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* only a matter of speed */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
+			 sizeof(one)); /* only a matter of speed */
 	return fd;
 }
 

@@ -9,7 +9,7 @@
 #include "libclient/transport_grpc/transport.h"
 #include "proto/base/assert.h"
 
-#define TAG(s, op) (&(s)->tags[(op) - MG_GRPC_TAG_OPEN])
+#define TAG(s, op) (&(s)->tags[(op)-MG_GRPC_TAG_OPEN])
 
 /* Every function here runs with the lock held, but for the two at the end. */
 
@@ -51,13 +51,14 @@ static void open_stream(struct mg_transport *t)
 	grpc_op ops[2] = { { 0 } };
 
 	for (int i = 0; i < 4; i++)
-		s->tags[i] = (struct mg_grpc_tag){ .op = (enum mg_grpc_tag_op)(MG_GRPC_TAG_OPEN + i) };
+		s->tags[i] = (struct mg_grpc_tag){ .op = (enum mg_grpc_tag_op)(MG_GRPC_TAG_OPEN +
+									       i) };
 	grpc_metadata_array_init(&s->initial);
 	grpc_metadata_array_init(&s->trailing);
 	s->details = grpc_empty_slice();
 	s->call = grpc_channel_create_call(t->channel, NULL, GRPC_PROPAGATE_DEFAULTS, t->cq,
-					   grpc_slice_from_static_string("/mango.v1.Mango/Session"), NULL,
-					   gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+					   grpc_slice_from_static_string("/mango.v1.Mango/Session"),
+					   NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
 	ops[0].op = GRPC_OP_RECV_STATUS_ON_CLIENT;
 	ops[0].data.recv_status_on_client.trailing_metadata = &s->trailing;
 	ops[0].data.recv_status_on_client.status = &s->status;
@@ -108,7 +109,8 @@ static void take_reply(struct mg_transport *t)
 	struct mg_ctl_msg *reply = &t->stream.scratch;
 
 	if (mg_grpc_unpack(t->stream.in, MG_PB_STREAM, MG_CTL_REPLY, reply) < 0) {
-		(void)grpc_call_cancel(t->stream.call, NULL); /* all requests fail when its status comes */
+		(void)grpc_call_cancel(t->stream.call,
+				       NULL); /* all requests fail when its status comes */
 		return;
 	}
 	MG_LIST_FOREACH_SAFE(it, &t->waiters) {
@@ -195,8 +197,9 @@ static void wait_for(struct mg_transport *t, struct mg_grpc_waiter *waiter)
 		end.tv_nsec -= 1000000000;
 	}
 	while (!waiter->is_done) {
-		int err = t->timeout_ms == 0 ? pthread_cond_wait(&waiter->cond, &t->lock) :
-					       pthread_cond_timedwait(&waiter->cond, &t->lock, &end);
+		int err = t->timeout_ms == 0
+				  ? pthread_cond_wait(&waiter->cond, &t->lock)
+				  : pthread_cond_timedwait(&waiter->cond, &t->lock, &end);
 
 		if (err == ETIMEDOUT && !waiter->is_done)
 			finish(waiter, -ETIMEDOUT);

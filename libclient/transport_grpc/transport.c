@@ -21,7 +21,8 @@ gpr_timespec mg_grpc_deadline(uint32_t timeout_ms)
 {
 	if (timeout_ms == 0)
 		return gpr_inf_future(GPR_CLOCK_MONOTONIC);
-	return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(timeout_ms, GPR_TIMESPAN));
+	return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+			    gpr_time_from_millis(timeout_ms, GPR_TIMESPAN));
 }
 
 int mg_grpc_cond_init(pthread_cond_t *cond)
@@ -54,7 +55,8 @@ grpc_byte_buffer *mg_grpc_pack(const struct mg_ctl_msg *msg, enum mg_pb_form for
 	return buffer;
 }
 
-int mg_grpc_unpack(grpc_byte_buffer *bytes, enum mg_pb_form form, uint16_t type, struct mg_ctl_msg *msg)
+int mg_grpc_unpack(grpc_byte_buffer *bytes, enum mg_pb_form form, uint16_t type,
+		   struct mg_ctl_msg *msg)
 {
 	grpc_byte_buffer_reader reader;
 	grpc_slice slice;
@@ -75,7 +77,9 @@ static void *run(void *arg)
 	struct mg_transport *t = arg;
 
 	for (;;) {
-		grpc_event event = grpc_completion_queue_next(t->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+		grpc_event event = grpc_completion_queue_next(t->cq,
+							      gpr_inf_future(GPR_CLOCK_MONOTONIC),
+							      NULL);
 		struct mg_grpc_tag *tag = event.tag;
 
 		if (event.type == GRPC_QUEUE_SHUTDOWN)
@@ -94,10 +98,15 @@ static void *run(void *arg)
 static grpc_channel *new_channel(const char *address, int fd)
 {
 	grpc_arg args[] = {
-		{ .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
+		{ .type = GRPC_ARG_INTEGER,
+		  .key = (char *)(uintptr_t)GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
 		  .value.integer = MG_PB_BYTES_MAX },
-		{ .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_ENABLE_RETRIES, .value.integer = 0 },
-		{ .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_ENABLE_CHANNELZ, .value.integer = 0 },
+		{ .type = GRPC_ARG_INTEGER,
+		  .key = (char *)(uintptr_t)GRPC_ARG_ENABLE_RETRIES,
+		  .value.integer = 0 },
+		{ .type = GRPC_ARG_INTEGER,
+		  .key = (char *)(uintptr_t)GRPC_ARG_ENABLE_CHANNELZ,
+		  .value.integer = 0 },
 	};
 	grpc_channel_args list = { .num_args = sizeof(args) / sizeof(args[0]), .args = args };
 	grpc_channel_credentials *creds = grpc_insecure_credentials_create();

@@ -26,7 +26,13 @@
 
 #define MG_GRPC_OUT_MAX 256 /* messages waiting to be written */
 
-enum mg_grpc_tag_op { MG_GRPC_TAG_UNARY, MG_GRPC_TAG_OPEN, MG_GRPC_TAG_READ, MG_GRPC_TAG_WRITE, MG_GRPC_TAG_END };
+enum mg_grpc_tag_op {
+	MG_GRPC_TAG_UNARY,
+	MG_GRPC_TAG_OPEN,
+	MG_GRPC_TAG_READ,
+	MG_GRPC_TAG_WRITE,
+	MG_GRPC_TAG_END
+};
 
 struct mg_grpc_unary;
 
@@ -63,7 +69,7 @@ struct mg_grpc_stream {
 	grpc_call *call; /* NULL: not open */
 	uint32_t nr_ops;
 	bool is_writing;
-	bool is_over;    /* the server ended it; goes when its operations are finished */
+	bool is_over; /* the server ended it; goes when its operations are finished */
 	grpc_metadata_array initial;
 	grpc_metadata_array trailing;
 	grpc_byte_buffer *in;
@@ -79,7 +85,7 @@ struct mg_transport {
 	grpc_channel *channel;
 	grpc_completion_queue *cq;
 	pthread_t thread;
-	uint32_t timeout_ms; /* 0: for ever */
+	uint32_t timeout_ms;  /* 0: for ever */
 	pthread_mutex_t lock; /* everything below */
 	pthread_cond_t idle;  /* nothing is under way any more */
 	uint64_t next_id;
@@ -95,7 +101,8 @@ int mg_grpc_cond_init(pthread_cond_t *cond);
 /* Bytes of `msg`; NULL with *ret_err. */
 grpc_byte_buffer *mg_grpc_pack(const struct mg_ctl_msg *msg, enum mg_pb_form form, int *ret_err);
 /* 0 or the error of mg_pb_unpack(). */
-int mg_grpc_unpack(grpc_byte_buffer *bytes, enum mg_pb_form form, uint16_t type, struct mg_ctl_msg *msg);
+int mg_grpc_unpack(grpc_byte_buffer *bytes, enum mg_pb_form form, uint16_t type,
+		   struct mg_ctl_msg *msg);
 
 /* unary.c */
 int mg_grpc_unary_request(struct mg_transport *t, struct mg_ctl_msg *msg, uint32_t timeout_ms);

@@ -40,8 +40,8 @@ static void clear(struct mg_grpc_unary *u)
 }
 
 /* Lock held. */
-static void start(struct mg_transport *t, struct mg_grpc_unary *u, const char *method, grpc_byte_buffer *bytes,
-		  uint32_t timeout_ms)
+static void start(struct mg_transport *t, struct mg_grpc_unary *u, const char *method,
+		  grpc_byte_buffer *bytes, uint32_t timeout_ms)
 {
 	grpc_op ops[6] = { { 0 } };
 
@@ -162,7 +162,9 @@ int mg_grpc_unary_request(struct mg_transport *t, struct mg_ctl_msg *msg, uint32
 		msg->hdr.id = t->next_id++;
 		start(t, &u, methods[msg->hdr.type], bytes, timeout_ms);
 		while (!u.is_done)
-			pthread_cond_wait(&u.cond, &t->lock); /* ends: the call has a deadline or is cancelled */
+			pthread_cond_wait(
+				&u.cond,
+				&t->lock); /* ends: the call has a deadline or is cancelled */
 	} else {
 		u.status = GRPC_STATUS_UNAVAILABLE;
 	}

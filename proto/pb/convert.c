@@ -51,13 +51,13 @@ struct page_body {
 
 #define ASSERT_START(type) \
 	static_assert(offsetof(type, start) == offsetof(struct start_body, start), "shape START")
-#define ASSERT_LIST(type, field)                                                    \
-	static_assert(offsetof(type, n_##field) == offsetof(struct list_body, n) && \
+#define ASSERT_LIST(type, field)                                                          \
+	static_assert(offsetof(type, n_##field) == offsetof(struct list_body, n) &&       \
 			      offsetof(type, field) == offsetof(struct list_body, items), \
 		      "shape LIST")
-#define ASSERT_PAGE(type, field)                                                      \
-	ASSERT_LIST(type, field);                                                     \
-	static_assert(offsetof(type, start) == offsetof(struct page_body, start) &&   \
+#define ASSERT_PAGE(type, field)                                                        \
+	ASSERT_LIST(type, field);                                                       \
+	static_assert(offsetof(type, start) == offsetof(struct page_body, start) &&     \
 			      offsetof(type, more) == offsetof(struct page_body, more), \
 		      "shape PAGE")
 ASSERT_START(Mango__V1__ConnectionsRequest);
@@ -127,8 +127,8 @@ static const struct row *row_of(uint16_t type)
 	return row->shape == NONE ? NULL : row;
 }
 
-static void pack_items(struct mg_pb_arena *arena, const struct mg_ctl_msg *msg, const struct row *row,
-		       struct list_body *list)
+static void pack_items(struct mg_pb_arena *arena, const struct mg_ctl_msg *msg,
+		       const struct row *row, struct list_body *list)
 {
 	uint32_t stride = mg_ctl_item_bytes(msg->hdr.type);
 	ProtobufCMessage **items = mg_pb_arena_alloc(arena, msg->hdr.count * sizeof(*items));
@@ -146,7 +146,8 @@ static void pack_items(struct mg_pb_arena *arena, const struct mg_ctl_msg *msg, 
 	list->n = msg->hdr.count;
 }
 
-static void put_token(struct mg_pb_arena *arena, const struct mg_ctl_hdr *hdr, ProtobufCBinaryData *token)
+static void put_token(struct mg_pb_arena *arena, const struct mg_ctl_hdr *hdr,
+		      ProtobufCBinaryData *token)
 {
 	static const struct mg_ctl_token zero;
 
@@ -234,7 +235,8 @@ static int serialise(const ProtobufCMessage *pb, uint8_t **ret_buf, size_t *ret_
 	return 0;
 }
 
-int mg_pb_pack(const struct mg_ctl_msg *msg, enum mg_pb_form form, uint8_t **ret_buf, size_t *ret_len)
+int mg_pb_pack(const struct mg_ctl_msg *msg, enum mg_pb_form form, uint8_t **ret_buf,
+	       size_t *ret_len)
 {
 	const struct row *row = row_of(msg->hdr.type);
 	struct mg_pb_arena arena = { 0 };
@@ -245,8 +247,8 @@ int mg_pb_pack(const struct mg_ctl_msg *msg, enum mg_pb_form form, uint8_t **ret
 		return -EPROTO;
 	pb = pack_body(&arena, msg, row);
 	if (pb != NULL && form == MG_PB_STREAM)
-		pb = (msg->hdr.type & MG_CTL_REPLY) != 0 ? wrap_reply(&arena, msg, pb) :
-							   wrap_request(&arena, msg, pb);
+		pb = (msg->hdr.type & MG_CTL_REPLY) != 0 ? wrap_reply(&arena, msg, pb)
+							 : wrap_request(&arena, msg, pb);
 	if (pb != NULL && !arena.failed)
 		err = serialise(pb, ret_buf, ret_len);
 	mg_pb_arena_free(&arena);
@@ -315,8 +317,9 @@ static int unpack_body(const ProtobufCMessage *body, const struct row *row, stru
 	case LIST:
 		err = unpack_items(&page->list, row, msg);
 		if (err == 0 && msg->hdr.type == MG_CTL_SET_CONFIG)
-			err = get_token(&((const Mango__V1__SetConfigRequest *)(const void *)body)->token,
-					&msg->hdr);
+			err = get_token(
+				&((const Mango__V1__SetConfigRequest *)(const void *)body)->token,
+				&msg->hdr);
 		return err;
 	case EMPTY:
 	case NONE:
@@ -343,8 +346,8 @@ static int unpack_unary(const uint8_t *buf, size_t len, uint16_t type, struct mg
 }
 
 /* Starts the message of a stream body. The number of the oneof's field is the type. */
-static const struct row *start_stream(unsigned int body_case, const void *body, uint64_t id, uint16_t dir,
-				      struct mg_ctl_msg *msg)
+static const struct row *start_stream(unsigned int body_case, const void *body, uint64_t id,
+				      uint16_t dir, struct mg_ctl_msg *msg)
 {
 	const struct row *row;
 	uint16_t type;
@@ -366,7 +369,8 @@ static int unpack_request(const uint8_t *buf, size_t len, struct mg_ctl_msg *msg
 
 	if (request == NULL)
 		return -EBADMSG;
-	row = start_stream((unsigned int)request->body_case, request->health_check, request->id, 0, msg);
+	row = start_stream((unsigned int)request->body_case, request->health_check, request->id, 0,
+			   msg);
 	if (row != NULL)
 		err = get_token(&request->token, &msg->hdr);
 	if (row != NULL && err == 0)
@@ -383,7 +387,8 @@ static int unpack_reply(const uint8_t *buf, size_t len, struct mg_ctl_msg *msg)
 
 	if (reply == NULL)
 		return -EBADMSG;
-	row = start_stream((unsigned int)reply->body_case, reply->health_check, reply->id, MG_CTL_REPLY, msg);
+	row = start_stream((unsigned int)reply->body_case, reply->health_check, reply->id,
+			   MG_CTL_REPLY, msg);
 	if (row != NULL) {
 		msg->hdr.status = reply->status;
 		err = mg_pb_get_text(reply->text, msg->hdr.text, sizeof(msg->hdr.text));

@@ -27,7 +27,8 @@ enum mg_pb_form {
 #define MG_PB_BYTES_MAX 262144
 
 /* 0; -EPROTO: a type that does not travel this way; -ENOMEM. */
-int mg_pb_pack(const struct mg_ctl_msg *msg, enum mg_pb_form form, uint8_t **ret_buf, size_t *ret_len);
+int mg_pb_pack(const struct mg_ctl_msg *msg, enum mg_pb_form form, uint8_t **ret_buf,
+	       size_t *ret_len);
 
 /*
  * `type` is the type of a unary body (with MG_CTL_REPLY for a reply); on a stream 0 or MG_CTL_REPLY say

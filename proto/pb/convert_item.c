@@ -257,7 +257,8 @@ static int unpack_connect(const void *pb, void *ctl)
 	c->window = p->window;
 	c->gen = p->gen;
 	c->status = p->status;
-	if (get_u16(p->local_port, &c->tuple.lport) < 0 || get_u16(p->remote_port, &c->tuple.rport) < 0 ||
+	if (get_u16(p->local_port, &c->tuple.lport) < 0 ||
+	    get_u16(p->remote_port, &c->tuple.rport) < 0 ||
 	    get_addr(p->local_address, &c->tuple.laddr) < 0)
 		return -EBADMSG;
 	return get_addr(p->remote_address, &c->tuple.raddr);
@@ -364,7 +365,8 @@ static int unpack_conn_info(const void *pb, void *ctl)
 	c->acked_bytes = p->acked_bytes;
 	c->pacing_Bps = p->pacing_bytes_per_s;
 	c->age_ms = p->age_ms;
-	if (get_u16(p->local_port, &c->tuple.lport) < 0 || get_u16(p->remote_port, &c->tuple.rport) < 0 ||
+	if (get_u16(p->local_port, &c->tuple.lport) < 0 ||
+	    get_u16(p->remote_port, &c->tuple.rport) < 0 ||
 	    get_addr(p->local_address, &c->tuple.laddr) < 0 ||
 	    get_addr(p->remote_address, &c->tuple.raddr) < 0)
 		return -EBADMSG;
@@ -466,19 +468,20 @@ static int unpack_counter(const void *pb, void *ctl)
 const struct mg_pb_item mg_pb_health = { &mango__v1__health_check_reply__descriptor, pack_health,
 					 unpack_health };
 const struct mg_pb_item mg_pb_kv = { &mango__v1__setting__descriptor, pack_kv, unpack_kv };
-const struct mg_pb_item mg_pb_listen = { &mango__v1__listen__descriptor, pack_listen, unpack_listen };
+const struct mg_pb_item mg_pb_listen = { &mango__v1__listen__descriptor, pack_listen,
+					 unpack_listen };
 const struct mg_pb_item mg_pb_accept = { &mango__v1__accept_credit__descriptor, pack_accept,
 					 unpack_accept };
 const struct mg_pb_item mg_pb_connect = { &mango__v1__connect__descriptor, pack_connect,
 					  unpack_connect };
 const struct mg_pb_item mg_pb_conn_ref = { &mango__v1__connection_ref__descriptor, pack_conn_ref,
 					   unpack_conn_ref };
-const struct mg_pb_item mg_pb_listener_ref = { &mango__v1__listener_ref__descriptor, pack_listener_ref,
-					       unpack_listener_ref };
+const struct mg_pb_item mg_pb_listener_ref = { &mango__v1__listener_ref__descriptor,
+					       pack_listener_ref, unpack_listener_ref };
 const struct mg_pb_item mg_pb_opt = { &mango__v1__option__descriptor, pack_opt, unpack_opt };
 const struct mg_pb_item mg_pb_conn_info = { &mango__v1__connection__descriptor, pack_conn_info,
 					    unpack_conn_info };
-const struct mg_pb_item mg_pb_listener_info = { &mango__v1__listener__descriptor, pack_listener_info,
-						unpack_listener_info };
+const struct mg_pb_item mg_pb_listener_info = { &mango__v1__listener__descriptor,
+						pack_listener_info, unpack_listener_info };
 const struct mg_pb_item mg_pb_counter = { &mango__v1__counter__descriptor, pack_counter,
 					  unpack_counter };

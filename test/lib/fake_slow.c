@@ -10,12 +10,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static void push(struct fake_slow *fake, enum mg_slow_answer_kind kind, const struct mg_slow_req *req)
+static void push(struct fake_slow *fake, enum mg_slow_answer_kind kind,
+		 const struct mg_slow_req *req)
 {
 	uint64_t one = 1;
 
 	pthread_mutex_lock(&fake->lock);
-	fake->answers[fake->tail++ % FAKE_SLOW_ANSWERS] = (struct mg_slow_answer){ .kind = kind, .req = *req };
+	fake->answers[fake->tail++ % FAKE_SLOW_ANSWERS] = (struct mg_slow_answer){ .kind = kind,
+										   .req = *req };
 	pthread_mutex_unlock(&fake->lock);
 	(void)!write(fake->link.answer_fd, &one, sizeof(one)); /* EAGAIN: it is readable anyway */
 }
@@ -139,13 +141,15 @@ static bool answer(void *ctx, struct mg_slow_answer *ret_answer)
 static void totals(void *ctx, struct mg_slow_totals *ret_totals)
 {
 	(void)ctx;
-	*ret_totals = (struct mg_slow_totals){ .connections = FAKE_SLOW_CONNECTIONS, .listeners = 1 };
+	*ret_totals = (struct mg_slow_totals){ .connections = FAKE_SLOW_CONNECTIONS,
+					       .listeners = 1 };
 }
 
 int fake_slow_open(struct fake_slow *fake)
 {
 	memset(fake, 0, sizeof(*fake));
-	fake->link = (struct mg_slow_link){ fake, request, answer, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), totals };
+	fake->link = (struct mg_slow_link){ fake, request, answer,
+					    eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), totals };
 	(void)pthread_mutex_init(&fake->lock, NULL); /* cannot fail without attributes */
 	return fake->link.answer_fd < 0 ? -errno : 0;
 }

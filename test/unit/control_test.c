@@ -69,12 +69,12 @@ static void nap_ms(long ms)
 }
 
 /* Waits until a counter has the value; at most two seconds. */
-#define AWAIT(expr)                                        \
-	do {                                               \
-		uint64_t end_ = now_ms() + 2000;           \
-		while (!(expr) && now_ms() < end_)         \
-			nap_ms(1);                         \
-		assert_true(expr);                         \
+#define AWAIT(expr)                                \
+	do {                                       \
+		uint64_t end_ = now_ms() + 2000;   \
+		while (!(expr) && now_ms() < end_) \
+			nap_ms(1);                 \
+		assert_true(expr);                 \
 	} while (0)
 
 static void conf_changed(void *ctx)
@@ -99,7 +99,8 @@ static bool counter(void *ctx, uint32_t i, struct mg_ctl_counter *ret)
 
 static uint16_t free_port(void)
 {
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(sa);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -127,8 +128,10 @@ static void make_conf(struct world *w)
 	w->conf.ipc.grpc.listen_count = 2;
 	(void)snprintf(w->conf.ipc.grpc.listen[0], MG_CONF_TEXT_MAX, "%s", w->grpc_tcp);
 	(void)snprintf(w->conf.ipc.grpc.listen[1], MG_CONF_TEXT_MAX, "unix:%%t/%%i/grpc.sock");
-	(void)snprintf(w->grpc_unix, sizeof(w->grpc_unix), "unix:%s/t/grpc.sock", w->conf.runtime_dir);
-	(void)snprintf(w->attach_path, sizeof(w->attach_path), "%s/t/attach.sock", w->conf.runtime_dir);
+	(void)snprintf(w->grpc_unix, sizeof(w->grpc_unix), "unix:%s/t/grpc.sock",
+		       w->conf.runtime_dir);
+	(void)snprintf(w->attach_path, sizeof(w->attach_path), "%s/t/attach.sock",
+		       w->conf.runtime_dir);
 }
 
 static int open_control(struct world *w, struct mg_control *control, char *err, size_t errlen)
@@ -168,7 +171,9 @@ static int setup(void **state)
 	assert_non_null(mkdtemp(w->dir));
 	(void)snprintf(w->grpc_tcp, sizeof(w->grpc_tcp), "127.0.0.1:%u", free_port());
 	make_conf(w);
-	w->limits = (struct mg_slow_limits){ .nr_workers = NR_WORKERS, .apps_max = 8, .app_windows_max = 256,
+	w->limits = (struct mg_slow_limits){ .nr_workers = NR_WORKERS,
+					     .apps_max = 8,
+					     .app_windows_max = 256,
 					     .app_payload_bytes_max = 64 << 20 };
 	assert_int_equal(fake_slow_open(&w->slow), 0);
 	assert_int_equal(mg_info_open(&w->info, NR_WORKERS, EPOCH), 0);
@@ -240,7 +245,9 @@ static ssize_t raw_call(int fd, struct mg_ctl_msg *msg, size_t len, struct attac
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = { .iov_base = msg, .iov_len = sizeof(*msg) };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
+	struct msghdr mh = { .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
 			     .msg_controllen = sizeof(control.buf) };
 	ssize_t n;
 
@@ -249,7 +256,8 @@ static ssize_t raw_call(int fd, struct mg_ctl_msg *msg, size_t len, struct attac
 	n = recvmsg(fd, &mh, 0);
 	if (at != NULL)
 		at->nr_fds = 0;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&mh); n > 0 && c != NULL && at != NULL; c = CMSG_NXTHDR(&mh, c)) {
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&mh); n > 0 && c != NULL && at != NULL;
+	     c = CMSG_NXTHDR(&mh, c)) {
 		at->nr_fds = (uint32_t)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 		memcpy(at->fds, CMSG_DATA(c), at->nr_fds * sizeof(int));
 	}
@@ -280,8 +288,10 @@ static int raw_attach(int fd, struct attached *at, const struct mg_ctl_attach *a
 
 static struct mg_ctl_attach attach_args(void)
 {
-	struct mg_ctl_attach a = { .abi_major = MG_SHM_ABI_MAJOR, .abi_minor = MG_SHM_ABI_MINOR,
-				   .abi_hash = mg_shm_abi_hash(), .program = "test" };
+	struct mg_ctl_attach a = { .abi_major = MG_SHM_ABI_MAJOR,
+				   .abi_minor = MG_SHM_ABI_MINOR,
+				   .abi_hash = mg_shm_abi_hash(),
+				   .program = "test" };
 	return a;
 }
 
@@ -458,7 +468,8 @@ static const struct row rows[] = {
 	{ "abort", MG_CTL_TCP_ABORT, 1, true, 0, NULL, NULL },
 	{ "set option", MG_CTL_TCP_SET_OPTION, 1, true, 0, NULL, NULL },
 	{ "get option", MG_CTL_TCP_GET_OPTION, 1, true, 0, fill_info, check_info },
-	{ "unknown listener", MG_CTL_TCP_LISTEN_CLOSE, 1, true, -ENOENT, fill_unknown_listener, check_text },
+	{ "unknown listener", MG_CTL_TCP_LISTEN_CLOSE, 1, true, -ENOENT, fill_unknown_listener,
+	  check_text },
 	{ "connections", MG_CTL_CONNECTIONS, 0, false, 0, NULL, check_connections },
 	{ "listeners", MG_CTL_LISTENERS, 0, false, 0, NULL, NULL },
 	{ "stats", MG_CTL_STATS, 0, false, 0, NULL, check_stats },
@@ -466,8 +477,8 @@ static const struct row rows[] = {
 
 static const struct mg_transport_params params = { sizeof(params), 2000, 5000 };
 
-static void run_row(const struct mg_transport_ops *ops, struct mg_transport *t, const struct row *row,
-		    const struct mg_ctl_token *token)
+static void run_row(const struct mg_transport_ops *ops, struct mg_transport *t,
+		    const struct row *row, const struct mg_ctl_token *token)
 {
 	struct mg_ctl_msg *msg = malloc(sizeof(*msg));
 
@@ -479,8 +490,8 @@ static void run_row(const struct mg_transport_ops *ops, struct mg_transport *t, 
 		row->fill(msg);
 	assert_int_equal(ops->request(t, msg), 0);
 	if (msg->hdr.status != row->status)
-		fail_msg("%s: %s: status %d \"%s\", wanted %d", ops->name, row->name, msg->hdr.status,
-			 msg->hdr.text, row->status);
+		fail_msg("%s: %s: status %d \"%s\", wanted %d", ops->name, row->name,
+			 msg->hdr.status, msg->hdr.text, row->status);
 	assert_int_equal(msg->hdr.type, row->type | MG_CTL_REPLY);
 	assert_int_equal(mg_ctl_check(msg, msg->hdr.bytes), 0);
 	if (row->check != NULL)
@@ -582,7 +593,8 @@ static void test_refused(void **state)
 	(void)w;
 	(void)snprintf(address, sizeof(address), "localhost:%u", free_port());
 	assert_int_equal(mango_transport_module.open(address, &params, &t), -ECONNREFUSED);
-	assert_int_equal(mango_transport_module.open("unix:/no/such/socket", &params, &t), -ECONNREFUSED);
+	assert_int_equal(mango_transport_module.open("unix:/no/such/socket", &params, &t),
+			 -ECONNREFUSED);
 	assert_int_equal(mango_transport_module.open("nonsense", &params, &t), -EINVAL);
 	assert_true(now_ms() - start < 200);
 }
@@ -591,7 +603,8 @@ static void test_refused(void **state)
 static void test_silent(void **state)
 {
 	const struct mg_transport_params quick = { sizeof(quick), 200, 200 };
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(sa);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	uint64_t start = now_ms();
@@ -1091,7 +1104,8 @@ static void test_drain(void **state)
 	assert_int_equal(msg->health[0].serving, MG_CTL_DRAINING);
 	assert_int_equal(raw_connect(w->attach_path), -ECONNREFUSED); /* no new sessions */
 	expect_status(&mango_transport_module, t, MG_CTL_TCP_LISTEN, &at.a.token, -ESHUTDOWN);
-	expect_status(&mango_transport_module, t, MG_CTL_TCP_ACCEPT, &at.a.token, 0); /* old ones go on */
+	expect_status(&mango_transport_module, t, MG_CTL_TCP_ACCEPT, &at.a.token,
+		      0);        /* old ones go on */
 	kill(getpid(), SIGTERM); /* at once */
 	AWAIT(w->slow.nr_drains == 2);
 	assert_int_equal(recv(at.fd, &byte, 1, 0), 0);

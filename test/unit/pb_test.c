@@ -40,7 +40,10 @@ static void fill_info(struct mg_ctl_conn_info *c, uint32_t i)
 
 	memset(c, 0, sizeof(*c));
 	for (size_t w = 0; w < (offsetof(struct mg_ctl_conn_info, opts) -
-				offsetof(struct mg_ctl_conn_info, state)) / 4 + 1; w++)
+				offsetof(struct mg_ctl_conn_info, state)) /
+					       4 +
+				       1;
+	     w++)
 		words[w] = (uint32_t)(i * 1000 + w + 1);
 	c->tuple.laddr = mg_addr_v4(0x0a000001 + i);
 	c->tuple.raddr = mg_addr_v4(0xc0a80001 + i);
@@ -84,15 +87,23 @@ static void fill_tcp(struct mg_ctl_msg *m, uint32_t i)
 {
 	switch (m->hdr.type & ~MG_CTL_REPLY) {
 	case MG_CTL_TCP_LISTEN:
-		m->listen[i] = (struct mg_ctl_listen){ mg_addr_v4(0x7f000001), 80, MG_CTL_LISTEN_REUSEPORT, 5, 6, 7,
-						       8, 9, UINT64_MAX };
+		m->listen[i] = (struct mg_ctl_listen){ mg_addr_v4(0x7f000001),
+						       80,
+						       MG_CTL_LISTEN_REUSEPORT,
+						       5,
+						       6,
+						       7,
+						       8,
+						       9,
+						       UINT64_MAX };
 		break;
 	case MG_CTL_TCP_ACCEPT:
 		m->accept[i] = (struct mg_ctl_accept){ i + 1, UINT32_MAX };
 		break;
 	case MG_CTL_TCP_CONNECT:
-		m->connect[i] = (struct mg_ctl_connect){ { mg_addr_v4(1), mg_addr_v4(2), 3, 4 }, 5, 6, 7, 8, 9,
-							 10, 11, -ENETUNREACH };
+		m->connect[i] = (struct mg_ctl_connect){
+			{ mg_addr_v4(1), mg_addr_v4(2), 3, 4 }, 5, 6, 7, 8, 9, 10, 11, -ENETUNREACH
+		};
 		break;
 	case MG_CTL_TCP_CLOSE:
 	case MG_CTL_TCP_ABORT:
@@ -121,8 +132,9 @@ static void fill_table(struct mg_ctl_msg *m, uint32_t i)
 		fill_info(&m->conn_info[i], i);
 		break;
 	case MG_CTL_LISTENERS:
-		m->listener_info[i] = (struct mg_ctl_listener_info){ mg_addr_v4(0), 443, MG_CTL_LISTEN_REUSEPORT, 1,
-								     2, 3, 4, 5, 6, UINT64_MAX };
+		m->listener_info[i] = (struct mg_ctl_listener_info){
+			mg_addr_v4(0), 443, MG_CTL_LISTEN_REUSEPORT, 1, 2, 3, 4, 5, 6, UINT64_MAX
+		};
 		break;
 	default:
 		text(m->counter[i].name, sizeof(m->counter[i].name), "rx.packets", i);
@@ -172,7 +184,9 @@ static void round_trip(uint16_t type, uint32_t count, enum mg_pb_form form)
 		in.hdr.more = 1;
 	assert_int_equal(mg_pb_pack(&in, form, &buf, &len), 0);
 	memset(&out, 0xee, sizeof(out));
-	assert_int_equal(mg_pb_unpack(buf, len, form, form == MG_PB_UNARY ? type : type & MG_CTL_REPLY, &out), 0);
+	assert_int_equal(mg_pb_unpack(buf, len, form,
+				      form == MG_PB_UNARY ? type : type & MG_CTL_REPLY, &out),
+			 0);
 	free(buf);
 	assert_int_equal(out.hdr.bytes, in.hdr.bytes);
 	assert_memory_equal(&out, &in, in.hdr.bytes);
@@ -222,9 +236,11 @@ static void test_not_by_grpc(void **state)
 	(void)state;
 	mg_ctl_init(&in, MG_CTL_ATTACH, 1, 1);
 	assert_int_equal(mg_pb_pack(&in, MG_PB_STREAM, &buf, &len), -EPROTO);
-	assert_int_equal(mg_pb_unpack((const uint8_t *)"", 0, MG_PB_UNARY, MG_CTL_ATTACH, &out), -EPROTO);
+	assert_int_equal(mg_pb_unpack((const uint8_t *)"", 0, MG_PB_UNARY, MG_CTL_ATTACH, &out),
+			 -EPROTO);
 	assert_int_equal(mg_pb_unpack((const uint8_t *)"", 0, MG_PB_UNARY, 99, &out), -EPROTO);
-	assert_int_equal(mg_pb_unpack((const uint8_t *)"", 0, MG_PB_STREAM, 0, &out), -EPROTO); /* no body */
+	assert_int_equal(mg_pb_unpack((const uint8_t *)"", 0, MG_PB_STREAM, 0, &out),
+			 -EPROTO); /* no body */
 }
 
 /* Packs a Request that our own code would never make. */
@@ -272,9 +288,9 @@ static void test_bad_contents(void **state)
 	item.port = 65536;
 	assert_int_equal(unpack_listen(&item, 1), -EBADMSG);
 	item.port = 65535;
-	item.address = (char *)(uintptr_t)"10.0.0.256";
+	item.address = (char *)(uintptr_t) "10.0.0.256";
 	assert_int_equal(unpack_listen(&item, 1), -EBADMSG);
-	item.address = (char *)(uintptr_t)"fd00::1";
+	item.address = (char *)(uintptr_t) "fd00::1";
 	assert_int_equal(unpack_listen(&item, 1), 0);
 	assert_int_equal(unpack_listen(&item, mg_ctl_items_max(MG_CTL_TCP_LISTEN)), 0);
 	assert_int_equal(unpack_listen(&item, mg_ctl_items_max(MG_CTL_TCP_LISTEN) + 1), -EBADMSG);
@@ -328,10 +344,8 @@ static void test_damaged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_error_reply),
-		cmocka_unit_test(test_not_by_grpc),
-		cmocka_unit_test(test_bad_contents),
+		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_error_reply),
+		cmocka_unit_test(test_not_by_grpc), cmocka_unit_test(test_bad_contents),
 		cmocka_unit_test(test_damaged),
 	};
 
