@@ -7,13 +7,14 @@
  *          send     one or more connections send as fast as they can (server: sink)
  *          recv     one or more connections receive as fast as they can (server: source)
  *          connect  connect, one request and answer, close; --conns of them at a time
- * Output:  one line of JSON on standard output.
+ * Output:  one line of JSON on standard output. SIGTERM ends the run early, with the output so far.
  * Errors:  a wrong answer, a reset or a time-out ends the run with exit code 1 and a line on standard error.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -57,6 +58,13 @@ struct load {
 	uint64_t hist[HIST_POWERS * HIST_STEPS];
 	uint64_t max_ns;
 };
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int number)
+{
+	stopped = number;
+}
 
 static uint64_t now_ns(void)
 {
@@ -245,7 +253,7 @@ static void run(struct load *l)
 	struct epoll_event evs[256];
 	uint64_t now;
 
-	for (now = now_ns(); now < l->end_ns; now = now_ns()) {
+	for (now = now_ns(); now < l->end_ns && !stopped; now = now_ns()) {
 		int n = epoll_wait(l->epoll, evs, 256, STALL_MS);
 
 		if (n < 0 && errno == EINTR)
@@ -346,10 +354,13 @@ int main(int argc, char **argv)
 	l.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (l.conns == NULL || l.buf == NULL || l.epoll < 0)
 		die("start");
+	(void)signal(SIGTERM, on_signal); /* cannot fail for SIGTERM */
 	start(&l);
 	l.warm_ns = now_ns() + (uint64_t)(warm * 1e9);
 	l.end_ns = l.warm_ns + (uint64_t)(seconds * 1e9);
 	run(&l);
-	report(&l, seconds);
+	if (stopped)
+		seconds = (double)(now_ns() - l.warm_ns) / 1e9;
+	report(&l, seconds > 0 ? seconds : 1);
 	return 0;
 }

@@ -133,7 +133,8 @@ def many_short(n, at_once):
         expect(events, f"stuck after {finished} connections")
         for fd, ev in events:
             s, i = live[fd]
-            expect(not ev & (select.EPOLLERR | select.EPOLLHUP), f"connection {i}: {s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)}")
+            expect(not ev & (select.EPOLLERR | select.EPOLLHUP),
+                   f"connection {i}: {s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)}")
             if ev & select.EPOLLOUT:
                 s.send(struct.pack("!Q", i))
                 ep.modify(fd, select.EPOLLIN)
@@ -406,7 +407,8 @@ def test_peer_vanishes():
         s.sendall(b"x")
         time.sleep(0.3)
         os.system("ip link set mg1 down" if bed.driver != "tap" else
-                  "nft add table netdev gone && nft add chain netdev gone out '{ type filter hook egress device mg1 priority 0 ; policy drop ; }'")
+                  "nft add table netdev gone && nft add chain netdev gone out "
+                  "'{ type filter hook egress device mg1 priority 0 ; policy drop ; }'")
         s.detach()
         return True
 
