@@ -11,6 +11,8 @@
 #include "fastpath/core/rwnd.h"
 #include "fastpath/core/wintab.h"
 
+#define ORPHANS_PER_TURN 8 /* so that nobody can fill the slow path's ring by ringing dead windows */
+
 void mg_appwin_stop(struct mg_fp *fp, struct mg_flow *f)
 {
 	f->run = MG_FLOW_STOPPED;
@@ -150,8 +152,11 @@ void mg_appwin_refresh_rx(struct mg_fp *fp, struct mg_flow *f)
 		broken(fp, f);
 }
 
+/* What became of a doorbell. */
+enum bell { BELL_TAKEN, BELL_TOLD, BELL_STUCK };
+
 /* A doorbell for a window without a flow: the slow path must know when the application lets go. */
-static bool orphan(struct mg_fp *fp, struct mg_fp_app_slot *slot,
+static enum bell orphan(struct mg_fp *fp, struct mg_fp_app_slot *slot,
 		   const struct mg_shm_doorbell *bell)
 {
 	const struct mg_shm_window *w = &slot->app->windows[bell->index];
@@ -166,17 +171,18 @@ static bool orphan(struct mg_fp *fp, struct mg_fp_app_slot *slot,
 	};
 
 	mg_fp_count(fp, MG_FPS_DOORBELLS_STALE, 1);
-	if (!(a & (MG_SHM_AF_CLOSE | MG_SHM_AF_ABORT)) || fp->env.event(fp->env.ctx, &ev.msg))
-		return true;
+	if (!(a & (MG_SHM_AF_CLOSE | MG_SHM_AF_ABORT)))
+		return BELL_TAKEN;
+	if (fp->env.event(fp->env.ctx, &ev.msg))
+		return BELL_TOLD;
 	mg_fp_count(fp, MG_FPS_EVENTS_FULL, 1);
 	slot->stash = ev;
 	slot->stash_valid = true;
 	fp->app_work = true;
-	return false;
+	return BELL_STUCK;
 }
 
-/* False: stop taking doorbells of this application for now. */
-static bool one_bell(struct mg_fp *fp, struct mg_fp_app_slot *slot,
+static enum bell one_bell(struct mg_fp *fp, struct mg_fp_app_slot *slot,
 		     const struct mg_shm_doorbell *bell)
 {
 	struct mg_flow *f;
@@ -184,31 +190,28 @@ static bool one_bell(struct mg_fp *fp, struct mg_fp_app_slot *slot,
 	if (bell->index >= slot->app->nr_windows) {
 		mg_fp_count(fp, MG_FPS_DOORBELLS_BAD, 1);
 		atomic_fetch_add_explicit(&slot->app->bad_doorbells, 1, memory_order_relaxed);
-		return true;
+		return BELL_TAKEN;
 	}
 	/* Before the look: a change after it rings again. acq_rel: pairs with the application's exchange. */
 	(void)atomic_exchange_explicit(&slot->app->windows[bell->index].a_dirty, 0,
 				       memory_order_acq_rel);
 	f = mg_wintab_find(fp, slot->app->id, bell->index);
-	if (f == NULL || f->window_gen != bell->gen)
+	if (f == NULL)
 		return orphan(fp, slot, bell);
+	/* Of whatever generation: by setting a_dirty it may have kept back the bell for this flow. */
 	mg_appwin_look(fp, f);
-	return true;
+	return BELL_TAKEN;
 }
 
-/* Its ring indices are nonsense: any of its flows tells the slow path, which detaches it. */
+/* Its ring indices are nonsense: the next flush tells the slow path, which detaches it. */
 static void broken_rings(struct mg_fp *fp, struct mg_fp_app_slot *slot)
 {
 	mg_fp_count(fp, MG_FPS_DOORBELLS_BAD, 1);
+	mg_fp_count(fp, MG_FPS_APPS_BROKEN, 1);
 	atomic_fetch_add_explicit(&slot->app->bad_doorbells, 1, memory_order_relaxed);
 	slot->broken = true;
-	for (uint32_t i = 0; i < fp->conf.flows_local_max && slot->nr_flows != 0; i++) {
-		if (!mg_pool_is_live(&fp->pool, i) || fp->flows[i].app != slot->app ||
-		    fp->flows[i].run != MG_FLOW_LIVE)
-			continue;
-		broken(fp, &fp->flows[i]);
-		return;
-	}
+	slot->broken_untold = true;
+	fp->app_work = true;
 }
 
 uint32_t mg_appwin_doorbells(struct mg_fp *fp, struct mg_app *app, uint32_t context,
@@ -217,21 +220,21 @@ uint32_t mg_appwin_doorbells(struct mg_fp *fp, struct mg_app *app, uint32_t cont
 	struct mg_fp_app_slot *slot = &fp->apps[app->id];
 	struct mg_spsc *ring = &app->contexts[context].doorbells[fp->conf.worker];
 	struct mg_shm_doorbell bell;
+	enum bell what = BELL_TAKEN;
+	uint32_t told = 0;
 	uint32_t n = 0;
 
 	if (mg_unlikely(slot->app != app || slot->broken || slot->stash_valid))
 		return 0;
-	for (; n < budget; n++) {
+	for (; n < budget && told < ORPHANS_PER_TURN && what != BELL_STUCK; n++) {
 		int ret = mg_spsc_pop(ring, &bell);
 
 		if (mg_unlikely(ret < 0))
 			broken_rings(fp, slot);
 		if (ret <= 0)
 			break;
-		if (!one_bell(fp, slot, &bell)) {
-			n++;
-			break;
-		}
+		what = one_bell(fp, slot, &bell);
+		told += what == BELL_TOLD;
 	}
 	mg_fp_count(fp, MG_FPS_DOORBELLS, n);
 	return n;

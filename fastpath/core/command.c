@@ -210,18 +210,25 @@ static void app_del(struct mg_fp *fp, const struct mg_msg_app *m)
 	fp->app_work = true;
 }
 
+static bool tell(struct mg_fp *fp, const struct mg_fp_app_slot *slot, uint16_t type)
+{
+	struct mg_msg_app ev = { .msg = { .type = type, .len = sizeof(ev) }, .app = slot->app };
+
+	return fp->env.event(fp->env.ctx, &ev.msg);
+}
+
 /* True: the slot has nothing more to tell. */
 static bool app_tell(struct mg_fp *fp, struct mg_fp_app_slot *slot)
 {
-	struct mg_msg_app ev = { .msg = { .type = MG_EV_APP_DEL, .len = sizeof(ev) },
-				 .app = slot->app };
-
 	if (slot->stash_valid && !slot->deleting && !fp->env.event(fp->env.ctx, &slot->stash.msg))
 		return false;
 	slot->stash_valid = false;
+	if (slot->broken_untold && !slot->deleting && !tell(fp, slot, MG_EV_APP_RINGS))
+		return false;
+	slot->broken_untold = false;
 	if (!slot->deleting || slot->nr_flows != 0)
 		return true; /* the last flow to go comes back to it */
-	if (!fp->env.event(fp->env.ctx, &ev.msg))
+	if (!tell(fp, slot, MG_EV_APP_DEL))
 		return false;
 	*slot = (struct mg_fp_app_slot){ 0 };
 	return true;

@@ -40,7 +40,8 @@ struct mg_fp_app_slot {
 	uint32_t nr_flows;
 	uint32_t wake_mask; /* contexts that got entries in this flush */
 	bool deleting;      /* APP_DEL is to be answered */
-	bool broken;        /* its doorbell rings are nonsense */
+	bool broken;        /* its doorbell rings are nonsense: they are left alone */
+	bool broken_untold; /* ... and the slow path does not know yet */
 	bool stash_valid;   /* a DOORBELL event that found the slow path's ring full */
 	struct mg_ev_doorbell stash;
 };

@@ -200,7 +200,7 @@ uint64_t mg_fp_next_ns(const struct mg_fp *fp)
 
 struct mg_app *mg_fp_app(const struct mg_fp *fp, uint32_t slot)
 {
-	return slot < fp->nr_apps ? fp->apps[slot].app : NULL;
+	return slot < fp->nr_apps && !fp->apps[slot].broken ? fp->apps[slot].app : NULL;
 }
 
 uint32_t mg_fp_nr_apps(const struct mg_fp *fp)

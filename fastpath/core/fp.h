@@ -114,7 +114,7 @@ void mg_fp_flush(struct mg_fp *fp, uint64_t now_ns);
 /* When must mg_fp_timers() run again? UINT64_MAX: not before something else happens. */
 uint64_t mg_fp_next_ns(const struct mg_fp *fp);
 
-/* Applications this worker serves, for the caller's doorbell round: NULL entries are free slots. */
+/* Applications this worker serves, for the caller's doorbell round. NULL: a free slot, or doorbell rings of nonsense. */
 struct mg_app *mg_fp_app(const struct mg_fp *fp, uint32_t slot);
 uint32_t mg_fp_nr_apps(const struct mg_fp *fp); /* slots in use: 0..n-1, some may be NULL */
 

@@ -50,6 +50,7 @@ enum mg_msg_type {
 	MG_EV_DATA_AFTER_CLOSE = 77, /* struct mg_ev_flow: data for a closed application: reset it (RFC 9293 3.6.1) */
 	MG_EV_NEIGH_CONFIRM = 78, /* struct mg_ev_flow: forward progress: the next hop is alive (at most 1/s) */
 	MG_EV_DOORBELL = 79,  /* struct mg_ev_doorbell: a doorbell for a window that has no flow here */
+	MG_EV_APP_RINGS = 80, /* struct mg_msg_app: impossible ring indices: the application is to be detached */
 };
 
 struct mg_msg {

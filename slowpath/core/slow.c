@@ -280,6 +280,16 @@ static void on_flow_event(struct mg_slow *s, const struct mg_msg *ev)
 	}
 }
 
+static void app_rings(struct mg_slow *s, const struct mg_app *app)
+{
+	struct mg_slow_app *a = mg_apps_find(s, app);
+
+	if (a != NULL)
+		mg_apps_broken(s, a);
+	else
+		s->stats.events_stale++;
+}
+
 void mg_slow_event(struct mg_slow *s, uint32_t worker, const struct mg_msg *ev, uint64_t now_ns)
 {
 	s->now_ns = now_ns;
@@ -289,6 +299,9 @@ void mg_slow_event(struct mg_slow *s, uint32_t worker, const struct mg_msg *ev, 
 		break;
 	case MG_EV_APP_DEL:
 		mg_apps_deleted(s, worker, ((const struct mg_msg_app *)(const void *)ev)->app);
+		break;
+	case MG_EV_APP_RINGS:
+		app_rings(s, ((const struct mg_msg_app *)(const void *)ev)->app);
 		break;
 	case MG_EV_DOORBELL:
 		mg_close_doorbell(s, (const struct mg_ev_doorbell *)(const void *)ev);

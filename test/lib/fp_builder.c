@@ -114,7 +114,8 @@ static bool event(void *ctx, const struct mg_msg *m)
 		b->ev[b->nr_ev].sample = *(const struct mg_ev_sample *)body;
 	else if (m->type == MG_EV_REMOVED || m->type == MG_EV_REPORT)
 		b->ev[b->nr_ev].flags = ((const struct mg_ev_removed *)body)->flags;
-	else if (m->type != MG_EV_APP_DEL && m->type != MG_EV_DOORBELL) {
+	else if (m->type != MG_EV_APP_DEL && m->type != MG_EV_APP_RINGS &&
+		 m->type != MG_EV_DOORBELL) {
 		b->ev[b->nr_ev].count = ((const struct mg_ev_flow *)body)->count;
 		b->ev[b->nr_ev].value = ((const struct mg_ev_flow *)body)->value;
 	}

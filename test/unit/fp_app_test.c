@@ -107,11 +107,47 @@ static void doorbells(void **state)
 	atomic_store(&b.app.windows[2].a_flags, MG_SHM_AF_CLOSE);
 	assert_int_equal(push_bell(2, 1), 1);
 	(void)fb_event(&b, MG_EV_DOORBELL);
-	/* The wrong generation is no bell for this flow. */
-	atomic_store(&b.win->a_flags, MG_SHM_AF_ABORT);
+	fb_close(&b);
+}
+
+/*
+ * A thread that let a window go rang late, and its mark of a_dirty kept back the bell of the window's next use:
+ * the late bell has to do for both.
+ */
+static void late_doorbell_of_a_former_use(void **state)
+{
+	uint8_t *ring;
+
+	(void)state;
+	fb_open(&b, &(struct fb_conf){ 0 });
+	ring = b.app.base + b.app.payload_off + b.conf.rx_bytes;
+	for (uint32_t i = 0; i < 10; i++)
+		ring[i] = fb_tx_pattern(i);
+	atomic_store(&b.win->a_dirty, 1); /* the late thread's */
+	atomic_store(&b.win->tx_head, 10);
 	assert_int_equal(push_bell(1, 9), 1);
-	(void)fb_event(&b, MG_EV_DOORBELL);
-	assert_int_equal(b.flow->run, MG_FLOW_LIVE);
+	assert_int_equal(atomic_load(&b.win->a_dirty), 0);
+	fb_flush(&b);
+	FB_TX(&b, 0, 10, ACK | MG_TCP_PSH);
+	assert_int_equal(fb_events(&b, MG_EV_DOORBELL), 0);
+	fb_close(&b);
+}
+
+static void few_dead_windows_in_a_turn(void **state)
+{
+	struct mg_shm_doorbell bell = { .index = 2, .gen = 1 };
+	uint32_t rung = 0;
+
+	(void)state;
+	fb_open(&b, &(struct fb_conf){ 0 });
+	atomic_store(&b.app.windows[2].a_flags, MG_SHM_AF_CLOSE);
+	for (uint32_t turn = 0; turn < 10; turn++) {
+		while (mg_spsc_push(&b.bells, &bell) == 0)
+			rung++;
+		assert_in_range(mg_fp_doorbells(b.fp, &b.app, 0, 64, b.now), 1, 8);
+	}
+	assert_in_range(fb_events(&b, MG_EV_DOORBELL), 10, 80);
+	assert_in_range(rung, 10, 80);
 	fb_close(&b);
 }
 
@@ -136,8 +172,28 @@ static void broken_doorbell_ring(void **state)
 	atomic_store(&b.bells.shared->tail, 0x12345678);
 	assert_int_equal(mg_fp_doorbells(b.fp, &b.app, 0, 64, b.now), 0);
 	fb_flush(&b);
-	(void)fb_event(&b, MG_EV_APP_BROKEN);
+	(void)fb_event(&b, MG_EV_APP_RINGS);
 	assert_int_equal(mg_fp_doorbells(b.fp, &b.app, 0, 64, b.now), 0);
+	fb_close(&b);
+}
+
+/* Without a single flow, too; and the worker may sleep: nobody looks at these rings any more. */
+static void broken_doorbell_ring_of_an_idle_application(void **state)
+{
+	struct mg_cmd_remove cmd = {
+		.msg = { .type = MG_CMD_REMOVE, .len = sizeof(cmd), .flow = 7, .gen = 1 }
+	};
+
+	(void)state;
+	fb_open(&b, &(struct fb_conf){ 0 });
+	fb_command(&b, &cmd.msg);
+	atomic_store(&b.bells.shared->tail, 0x12345678);
+	b.ev_full = 1;
+	assert_int_equal(mg_fp_doorbells(b.fp, &b.app, 0, 64, b.now), 0);
+	assert_null(mg_fp_app(b.fp, 0));
+	fb_run(&b, FB_MS(5));
+	(void)fb_event(&b, MG_EV_APP_RINGS);
+	assert_int_equal(fb_events(&b, MG_EV_APP_RINGS), 0); /* once */
 	fb_close(&b);
 }
 
@@ -370,6 +426,9 @@ int main(void)
 		cmocka_unit_test(doorbells),
 		cmocka_unit_test(doorbell_event_waits_for_room),
 		cmocka_unit_test(broken_doorbell_ring),
+		cmocka_unit_test(broken_doorbell_ring_of_an_idle_application),
+		cmocka_unit_test(late_doorbell_of_a_former_use),
+		cmocka_unit_test(few_dead_windows_in_a_turn),
 		cmocka_unit_test(budget_of_doorbells),
 		cmocka_unit_test(one_entry_one_wake),
 		cmocka_unit_test(nobody_is_told_of_acks),

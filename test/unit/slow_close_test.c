@@ -492,6 +492,22 @@ static void test_app_dies_before_its_doorbell_was_seen(void **state)
 	sb_free(&b);
 }
 
+static void test_app_with_broken_rings(void **state)
+{
+	struct sb b;
+	struct mg_msg_app ev = { .msg = { .type = MG_EV_APP_RINGS, .len = sizeof(ev) } };
+
+	(void)state;
+	sb_new(&b);
+	mg_slow_event(b.s, 0, &ev.msg, b.now_ns); /* of one that has gone */
+	assert_int_equal(b.s->stats.broken_apps, 0);
+	ev.app = b.app;
+	mg_slow_event(b.s, 0, &ev.msg, b.now_ns);
+	mg_slow_event(b.s, 0, &ev.msg, b.now_ns); /* every worker sees its own ring */
+	assert_int_equal(b.s->stats.broken_apps, 1);
+	sb_free(&b);
+}
+
 static void test_remove_waits_for_room(void **state)
 {
 	struct sb b;
@@ -561,6 +577,7 @@ int main(void)
 		cmocka_unit_test(test_app_dies_and_open_connections_are_reset),
 		cmocka_unit_test(test_app_dies_after_close_and_data_may_finish),
 		cmocka_unit_test(test_app_dies_before_its_doorbell_was_seen),
+		cmocka_unit_test(test_app_with_broken_rings),
 		cmocka_unit_test(test_remove_waits_for_room),
 		cmocka_unit_test(test_drain),
 	};
