@@ -370,7 +370,7 @@ static int start_workers(struct mg_daemon *d)
 		if (res < 0)
 			return res;
 		d->workers[w].is_running = true;
-		(void)snprintf(name, sizeof(name), "mango-w%u", w);
+		(void)snprintf(name, sizeof(name), "mango-w%u", w % MG_SHM_WORKERS_MAX); /* fits */
 		(void)pthread_setname_np(d->workers[w].thread, name); /* only a name */
 	}
 	return 0;

@@ -44,7 +44,8 @@ def start_echo(*words):
 def stop_server():
     global server
     if server:
-        server.stop()
+        code = server.stop()
+        expect(code == 0, f"the echo server ended by {code}: " + server.output()[-2000:])
         server = None
         wait_for("its listener is gone", lambda: bed.listeners() == [])
 
@@ -480,6 +481,11 @@ def stop_server_after_death():
         server = None
 
 
+def test_ends_well():
+    stop_server()
+    expect(bed.stop() == 0, "mangod's exit code")
+
+
 def recover():
     """A fresh daemon after a failure."""
     global server
@@ -497,7 +503,7 @@ def main():
     bed.start()
     names = ["ping", "echo", "bulk_from_peer", "bulk_to_peer", "bulk_both_ways", "thousand", "short", "half_close_by_peer",
              "half_close_by_us", "reset_by_peer", "reset_by_us", "close_with_unread_data", "refused_here", "refused_there",
-             "nobody_there", "peer_vanishes", "app_killed", "daemon_killed"]
+             "nobody_there", "peer_vanishes", "app_killed", "daemon_killed", "ends_well"]
     return harness.run([(f"{driver}: {n.replace('_', ' ')}", globals()["test_" + n]) for n in names], sys.argv[2:],
                        recover)
 
