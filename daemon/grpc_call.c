@@ -69,8 +69,10 @@ static void start(struct mg_grpc_call *call, enum mg_grpc_op tag, const grpc_op 
 
 static void start_read(struct mg_grpc_call *call)
 {
-	grpc_op op = { .op = GRPC_OP_RECV_MESSAGE };
+	grpc_op op;
 
+	memset(&op, 0, sizeof(op));
+	op.op = GRPC_OP_RECV_MESSAGE;
 	op.data.recv_message.recv_message = &call->payload;
 	call->is_reading = true;
 	start(call, MG_GRPC_READ, &op, 1);
@@ -78,8 +80,10 @@ static void start_read(struct mg_grpc_call *call)
 
 static void start_write(struct mg_grpc_call *call, grpc_byte_buffer *message)
 {
-	grpc_op op = { .op = GRPC_OP_SEND_MESSAGE };
+	grpc_op op;
 
+	memset(&op, 0, sizeof(op));
+	op.op = GRPC_OP_SEND_MESSAGE;
 	op.data.send_message.send_message = message;
 	call->is_writing = true;
 	start(call, MG_GRPC_WRITE, &op, 1);
@@ -366,8 +370,10 @@ static void take_request(struct mg_grpc_call *call)
 /* Whatever kind of stream: metadata at once, and tell us when the client is gone. */
 static void begin_stream(struct mg_grpc_call *call)
 {
-	grpc_op op = { .op = GRPC_OP_RECV_CLOSE_ON_SERVER };
+	grpc_op op;
 
+	memset(&op, 0, sizeof(op));
+	op.op = GRPC_OP_RECV_CLOSE_ON_SERVER;
 	op.data.recv_close_on_server.cancelled = &call->cancelled_flag;
 	start(call, MG_GRPC_CLOSED, &op, 1);
 	op = (grpc_op){ .op = GRPC_OP_SEND_INITIAL_METADATA };

@@ -23,17 +23,21 @@ static void start(struct mg_grpc_stream *s, enum mg_grpc_tag_op op, const grpc_o
 
 static void start_read(struct mg_grpc_stream *s)
 {
-	grpc_op op = { .op = GRPC_OP_RECV_MESSAGE };
+	grpc_op op;
 
+	memset(&op, 0, sizeof(op));
+	op.op = GRPC_OP_RECV_MESSAGE;
 	op.data.recv_message.recv_message = &s->in;
 	start(s, MG_GRPC_TAG_READ, &op, 1);
 }
 
 static void start_write(struct mg_grpc_stream *s)
 {
-	grpc_op op = { .op = GRPC_OP_SEND_MESSAGE };
+	grpc_op op;
 	grpc_byte_buffer *bytes;
 
+	memset(&op, 0, sizeof(op));
+	op.op = GRPC_OP_SEND_MESSAGE;
 	if (s->is_writing || s->is_over || s->nr_out == 0)
 		return;
 	bytes = s->out[0];

@@ -276,21 +276,25 @@ static int unpack_listen(Mango__V1__Listen *item, size_t n)
 
 static void test_bad_contents(void **state)
 {
-	Mango__V1__Listen item = MANGO__V1__LISTEN__INIT;
+	Mango__V1__Listen item;
 	Mango__V1__Request request = MANGO__V1__REQUEST__INIT;
-	Mango__V1__GetConfigRequest get = MANGO__V1__GET_CONFIG_REQUEST__INIT;
+	Mango__V1__GetConfigRequest get;
 	Mango__V1__HealthCheckRequest health = MANGO__V1__HEALTH_CHECK_REQUEST__INIT;
+	char bad_addr[] = "10.0.0.256";
+	char v6_addr[] = "fd00::1";
 	char key[65];
 
 	(void)state;
+	mango__v1__listen__init(&item);
+	mango__v1__get_config_request__init(&get);
 	assert_int_equal(unpack_listen(&item, 1), 0);
 	assert_true(mg_addr_is_any(&out.listen[0].addr));
 	item.port = 65536;
 	assert_int_equal(unpack_listen(&item, 1), -EBADMSG);
 	item.port = 65535;
-	item.address = (char *)(uintptr_t) "10.0.0.256";
+	item.address = bad_addr;
 	assert_int_equal(unpack_listen(&item, 1), -EBADMSG);
-	item.address = (char *)(uintptr_t) "fd00::1";
+	item.address = v6_addr;
 	assert_int_equal(unpack_listen(&item, 1), 0);
 	assert_int_equal(unpack_listen(&item, mg_ctl_items_max(MG_CTL_TCP_LISTEN)), 0);
 	assert_int_equal(unpack_listen(&item, mg_ctl_items_max(MG_CTL_TCP_LISTEN) + 1), -EBADMSG);
