@@ -362,5 +362,7 @@ int main(int argc, char **argv)
 	if (stopped)
 		seconds = (double)(now_ns() - l.warm_ns) / 1e9;
 	report(&l, seconds > 0 ? seconds : 1);
+	free(l.conns);
+	free(l.buf);
 	return 0;
 }
