@@ -32,15 +32,15 @@ static void flush_outbox(struct mg_control *control)
 {
 	struct mg_list_node *node;
 
-	while ((node = mg_list_first(&control->outbox)) != NULL) {
+	while ((node = mg_list_pop_front(&control->outbox)) != NULL) {
 		struct outgoing *out = mg_container_of(node, struct outgoing, node);
 
 		if (!control->parts.link->request(control->parts.link->ctx, &out->req)) {
+			mg_list_push_front(&control->outbox, node);
 			mg_loop_timer_set(&control->loop, &control->retry,
 					  mg_loop_now_ns() + RETRY_NS);
 			return;
 		}
-		mg_list_remove(node);
 		free(out);
 	}
 }

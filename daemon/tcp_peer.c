@@ -21,37 +21,40 @@ struct question {
 	struct inet_diag_req_v2 req;
 };
 
-static void put_end(const struct sockaddr_storage *sa, __be16 *port, __be32 *addr)
+union address {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+static void put_end(const union address *a, __be16 *port, __be32 *addr)
 {
-	if (sa->ss_family == AF_INET) {
-		const struct sockaddr_in *in = (const void *)sa;
-
-		*port = in->sin_port;
-		memcpy(addr, &in->sin_addr, sizeof(in->sin_addr));
+	if (a->sa.sa_family == AF_INET) {
+		*port = a->in.sin_port;
+		memcpy(addr, &a->in.sin_addr, sizeof(a->in.sin_addr));
 	} else {
-		const struct sockaddr_in6 *in6 = (const void *)sa;
-
-		*port = in6->sin6_port;
-		memcpy(addr, &in6->sin6_addr, sizeof(in6->sin6_addr));
+		*port = a->in6.sin6_port;
+		memcpy(addr, &a->in6.sin6_addr, sizeof(a->in6.sin6_addr));
 	}
 }
 
 /* The socket with our ends swapped. 0 or -errno. */
 static int make_question(int fd, struct question *q)
 {
-	struct sockaddr_storage own;
-	struct sockaddr_storage peer;
+	union address own;
+	union address peer;
 	socklen_t own_len = sizeof(own);
 	socklen_t peer_len = sizeof(peer);
 
-	if (getsockname(fd, (struct sockaddr *)&own, &own_len) < 0 ||
-	    getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0)
+	memset(&own, 0, sizeof(own));
+	memset(&peer, 0, sizeof(peer));
+	if (getsockname(fd, &own.sa, &own_len) < 0 || getpeername(fd, &peer.sa, &peer_len) < 0)
 		return -errno;
 	*q = (struct question){
 		.nl = { .nlmsg_len = sizeof(*q),
 			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
 			.nlmsg_flags = NLM_F_REQUEST },
-		.req = { .sdiag_family = (uint8_t)own.ss_family,
+		.req = { .sdiag_family = (uint8_t)own.sa.sa_family,
 			 .sdiag_protocol = IPPROTO_TCP,
 			 .idiag_states = ~0u },
 	};

@@ -484,7 +484,7 @@ static void run_row(const struct mg_transport_ops *ops, struct mg_transport *t,
 
 	mg_ctl_init(msg, row->type, 0, row->count);
 	memset(msg->items, 0, sizeof(msg->items));
-	if (row->needs_token)
+	if (row->needs_token && token != NULL)
 		msg->hdr.token = *token;
 	if (row->fill != NULL)
 		row->fill(msg);
