@@ -459,10 +459,9 @@ static void fail_queued(struct mg_control *control)
 
 static void drop_outbox(struct mg_control *control)
 {
-	struct mg_list_node *node;
-
-	while ((node = mg_list_pop_front(&control->outbox)) != NULL)
-		free(mg_container_of(node, struct outgoing, node));
+	MG_LIST_FOREACH_SAFE(it, &control->outbox)
+		free(mg_container_of(it, struct outgoing, node));
+	mg_list_init(&control->outbox);
 }
 
 void mg_control_close(struct mg_control *control)
