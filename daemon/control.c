@@ -21,8 +21,8 @@
 #define LATE_NS (2 * MG_NS_PER_S) /* what the slow path may take beyond its grace */
 #define LEAVE_NS MG_NS_PER_S      /* for regions to come back */
 
-struct outgoing {
-	struct mg_list_node node;
+struct mg_outgoing {
+	struct mg_outgoing *next;
 	struct mg_slow_req req;
 };
 
@@ -30,19 +30,18 @@ struct outgoing {
 
 static void flush_outbox(struct mg_control *control)
 {
-	struct mg_list_node *node;
+	struct mg_outgoing *out;
 
-	while ((node = mg_list_pop_front(&control->outbox)) != NULL) {
-		struct outgoing *out = mg_container_of(node, struct outgoing, node);
-
+	while ((out = control->outbox) != NULL) {
 		if (!control->parts.link->request(control->parts.link->ctx, &out->req)) {
-			mg_list_push_front(&control->outbox, node);
 			mg_loop_timer_set(&control->loop, &control->retry,
 					  mg_loop_now_ns() + RETRY_NS);
 			return;
 		}
+		control->outbox = out->next;
 		free(out);
 	}
+	control->outbox_end = &control->outbox;
 }
 
 static void on_retry(struct mg_loop_timer *timer)
@@ -53,9 +52,9 @@ static void on_retry(struct mg_loop_timer *timer)
 void mg_control_slow(struct mg_control *control, const struct mg_slow_req *req)
 {
 	const struct mg_slow_link *link = control->parts.link;
-	struct outgoing *out;
+	struct mg_outgoing *out;
 
-	if (mg_list_is_empty(&control->outbox) && link->request(link->ctx, req))
+	if (control->outbox == NULL && link->request(link->ctx, req))
 		return;
 	out = malloc(sizeof(*out));
 	while (out == NULL) { /* nothing else can be done that would keep the promise */
@@ -63,8 +62,10 @@ void mg_control_slow(struct mg_control *control, const struct mg_slow_req *req)
 		(void)usleep(RETRY_NS / MG_NS_PER_US);
 		out = malloc(sizeof(*out));
 	}
+	out->next = NULL;
 	out->req = *req;
-	mg_list_push_back(&control->outbox, &out->node);
+	*control->outbox_end = out;
+	control->outbox_end = &out->next;
 	flush_outbox(control);
 }
 
@@ -106,7 +107,7 @@ static void on_answers(struct mg_loop_source *source, uint32_t events)
 			break;
 		}
 	}
-	if (!mg_list_is_empty(&control->outbox))
+	if (control->outbox != NULL)
 		flush_outbox(control);
 	check_left(control);
 }
@@ -407,7 +408,7 @@ int mg_control_open(struct mg_control *control, const struct mg_control_conf *co
 	control->loop.epoll_fd = control->signals.fd = control->queue.wake_fd = -1;
 	control->instance.lock_fd = control->attach.listener.fd = control->attach_fd = -1;
 	control->answers.fd = -1;
-	mg_list_init(&control->outbox);
+	control->outbox_end = &control->outbox;
 	mg_list_init(&control->attach.clients);
 	mg_list_init(&control->handler.with_slow);
 	mg_loop_timer_init(&control->deadline, on_deadline);
@@ -459,9 +460,13 @@ static void fail_queued(struct mg_control *control)
 
 static void drop_outbox(struct mg_control *control)
 {
-	MG_LIST_FOREACH_SAFE(it, &control->outbox)
-		free(mg_container_of(it, struct outgoing, node));
-	mg_list_init(&control->outbox);
+	struct mg_outgoing *out;
+
+	while ((out = control->outbox) != NULL) {
+		control->outbox = out->next;
+		free(out);
+	}
+	control->outbox_end = &control->outbox;
 }
 
 void mg_control_close(struct mg_control *control)

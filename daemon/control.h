@@ -57,6 +57,8 @@ enum mg_control_phase {
 	MG_CONTROL_LEAVING,  /* sessions are ended, their regions come back */
 };
 
+struct mg_outgoing;
+
 struct mg_control {
 	struct mg_control_conf conf;
 	struct mg_control_parts parts;
@@ -69,7 +71,8 @@ struct mg_control {
 	struct mg_loop_timer deadline; /* of the phase */
 	struct mg_loop_timer retry;    /* of the outbox */
 	struct mg_request_queue queue;
-	struct mg_list outbox; /* requests that the slow path had no room for */
+	struct mg_outgoing *outbox; /* requests that the slow path had no room for */
+	struct mg_outgoing **outbox_end;
 	struct mg_instance instance;
 	struct mg_access access;
 	struct mg_sessions sessions;
