@@ -281,16 +281,20 @@ static int open_worker(struct mg_daemon *d, uint32_t w)
 		conf.slow_sleeping = NULL;
 		conf.slow_wake_fd = -1;
 		conf.slow = (struct mg_worker_inline){ inline_turn, inline_is_pending, d->slow };
+	} else if (is_inline) { /* who wakes the slow path wakes worker 0 */
+		conf.slow_sleeping = &d->info.shm->worker[0].sleeping;
+		conf.slow_wake_fd = mg_worker_bell_fd(d->workers[0].worker);
 	}
 	res = mg_worker_new(&conf, &d->workers[w].worker);
 	if (res < 0)
 		return res;
 	d->workers[w].daemon = d;
 	d->worker_fds[w] = mg_worker_doorbell_fd(d->workers[w].worker);
-	mg_slow_loop_set_worker(d->slow, w, d->worker_fds[w], conf.sleeping);
+	mg_slow_loop_set_worker(d->slow, w, mg_worker_bell_fd(d->workers[w].worker), conf.sleeping);
 	if (d->steer != NULL)
 		mg_steer_set_bell(d->steer, w,
-				  (struct mg_steer_bell){ conf.sleeping, d->worker_fds[w] });
+				  (struct mg_steer_bell){
+					  conf.sleeping, mg_worker_bell_fd(d->workers[w].worker) });
 	return 0;
 }
 

@@ -11,7 +11,8 @@
 #include "fastpath/core/rwnd.h"
 #include "fastpath/core/wintab.h"
 
-#define ORPHANS_PER_TURN 8 /* so that nobody can fill the slow path's ring by ringing dead windows */
+#define ORPHANS_PER_TURN \
+	8 /* so that nobody can fill the slow path's ring by ringing dead windows */
 
 void mg_appwin_stop(struct mg_fp *fp, struct mg_flow *f)
 {
@@ -157,7 +158,7 @@ enum bell { BELL_TAKEN, BELL_TOLD, BELL_STUCK };
 
 /* A doorbell for a window without a flow: the slow path must know when the application lets go. */
 static enum bell orphan(struct mg_fp *fp, struct mg_fp_app_slot *slot,
-		   const struct mg_shm_doorbell *bell)
+			const struct mg_shm_doorbell *bell)
 {
 	const struct mg_shm_window *w = &slot->app->windows[bell->index];
 	/* acquire: pairs with the application's release */
@@ -183,7 +184,7 @@ static enum bell orphan(struct mg_fp *fp, struct mg_fp_app_slot *slot,
 }
 
 static enum bell one_bell(struct mg_fp *fp, struct mg_fp_app_slot *slot,
-		     const struct mg_shm_doorbell *bell)
+			  const struct mg_shm_doorbell *bell)
 {
 	struct mg_flow *f;
 

@@ -8,22 +8,37 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "proto/base/assert.h"
 
-#define TIMER_SLACK_NS 1ul      /* the kernel's default of 50 us would be added to every deadline */
+#define TIMER_SLACK_NS 1ul /* the kernel's default of 50 us would be added to every deadline */
+
+enum { DOORBELL = MG_IDLE_DOORBELL_FD, BELL = MG_IDLE_BELL_FD, OWN_FDS };
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
 
 int mg_idle_init(struct mg_idle *idle, uint64_t spin_ns)
 {
-	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	int doorbell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	int bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	int err = -errno;
 
-	if (fd < 0)
-		return -errno;
+	if (doorbell < 0 || bell < 0) {
+		close_fd(doorbell);
+		close_fd(bell);
+		return err;
+	}
 	memset(idle, 0, sizeof(*idle));
-	idle->fds[0] = (struct pollfd){ .fd = fd, .events = POLLIN };
-	idle->nr_fds = 1;
+	idle->fds[DOORBELL] = (struct pollfd){ .fd = doorbell, .events = POLLIN };
+	idle->fds[BELL] = (struct pollfd){ .fd = bell, .events = POLLIN };
+	idle->nr_fds = OWN_FDS;
 	idle->spin_ns = spin_ns;
 	idle->nap_ns = MG_IDLE_NAP_MIN_NS;
 	return 0;
@@ -31,8 +46,8 @@ int mg_idle_init(struct mg_idle *idle, uint64_t spin_ns)
 
 void mg_idle_fini(struct mg_idle *idle)
 {
-	if (idle->nr_fds > 0)
-		close(idle->fds[0].fd);
+	for (unsigned int i = 0; i < OWN_FDS && idle->nr_fds > 0; i++)
+		close_fd(idle->fds[i].fd);
 	memset(idle, 0, sizeof(*idle));
 }
 
@@ -54,15 +69,17 @@ void mg_idle_ring(const struct mg_idle *idle)
 	const uint64_t one = 1;
 
 	/* EAGAIN: it has been rung so often that it cannot be overheard. */
-	while (write(idle->fds[0].fd, &one, sizeof(one)) < 0 && errno == EINTR)
+	while (write(idle->fds[BELL].fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
 }
 
-static void answer_doorbell(struct mg_idle *idle)
+/* RWF_NOWAIT: O_NONBLOCK belongs to the open file, and any application that has it can take that off. */
+static void answer(int fd)
 {
 	uint64_t rings;
+	struct iovec iov = { &rings, sizeof(rings) };
 
-	while (read(idle->fds[0].fd, &rings, sizeof(rings)) < 0 && errno == EINTR)
+	while (preadv2(fd, &iov, 1, -1, RWF_NOWAIT) < 0 && errno == EINTR)
 		;
 }
 
@@ -70,12 +87,15 @@ static unsigned int reasons(struct mg_idle *idle)
 {
 	unsigned int why = 0;
 
-	if (idle->fds[0].revents != 0) {
-		answer_doorbell(idle);
-		idle->wakes_doorbell++;
+	for (unsigned int i = 0; i < OWN_FDS; i++) {
+		if (idle->fds[i].revents == 0)
+			continue;
+		answer(idle->fds[i].fd);
 		why |= MG_IDLE_DOORBELL;
 	}
-	for (unsigned int i = 1; i < idle->nr_fds; i++)
+	if ((why & MG_IDLE_DOORBELL) != 0)
+		idle->wakes_doorbell++;
+	for (unsigned int i = OWN_FDS; i < idle->nr_fds; i++)
 		if (idle->fds[i].revents != 0)
 			why |= MG_IDLE_PORT;
 	if ((why & MG_IDLE_PORT) != 0)
@@ -110,12 +130,12 @@ unsigned int mg_idle_wait(struct mg_idle *idle, uint64_t now_ns, uint64_t deadli
 
 	MG_DASSERT(idle->nr_fds > 0);
 	if (idle->sleeps++ == 0)
-		(void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);  /* of this thread */
+		(void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0); /* of this thread */
 	n = ppoll(idle->fds, idle->nr_fds, ns == UINT64_MAX ? NULL : &ts, NULL);
 	if (n > 0)
 		return reasons(idle);
 	if (n < 0)
-		return MG_IDLE_SIGNAL;  /* EINTR; nothing else can happen with these arguments */
+		return MG_IDLE_SIGNAL; /* EINTR; nothing else can happen with these arguments */
 	if (nap)
 		return MG_IDLE_NAP;
 	idle->wakes_timer++;

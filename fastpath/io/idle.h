@@ -9,8 +9,11 @@
  * Use:     each loop: mg_idle_busy() after work, else mg_idle_should_sleep(). To sleep: announce it
  *          where producers look, check every source once more, mg_idle_wait(), take the
  *          announcement back.
+ *          There are two eventfds: applications have the doorbell and can do with it what they like - read
+ *          it, fill it up, make it block; the bell stays within the daemon, whose threads may write it
+ *          without fear.
  * Threads: one worker; mg_idle_ring() from any thread.
- * Memory:  the struct; one eventfd.
+ * Memory:  the struct; two eventfds.
  */
 #ifndef MG_IO_IDLE_H
 #define MG_IO_IDLE_H
@@ -19,7 +22,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MG_IDLE_FDS_MAX    33    /* the doorbell and the queues */
+#define MG_IDLE_FDS_MAX 34    /* the doorbell, the bell and the queues */
+#define MG_IDLE_DOORBELL_FD 0 /* in fds */
+#define MG_IDLE_BELL_FD 1
 #define MG_IDLE_NAP_MIN_NS 20000ull
 #define MG_IDLE_NAP_MAX_NS 1000000ull
 
@@ -27,32 +32,38 @@
 enum mg_idle_reason {
 	MG_IDLE_PORT = 1u << 0,
 	MG_IDLE_DOORBELL = 1u << 1,
-	MG_IDLE_TIMER = 1u << 2,        /* the deadline has come */
-	MG_IDLE_NAP = 1u << 3,          /* a source cannot wake us: look at it */
+	MG_IDLE_TIMER = 1u << 2, /* the deadline has come */
+	MG_IDLE_NAP = 1u << 3,   /* a source cannot wake us: look at it */
 	MG_IDLE_SIGNAL = 1u << 4,
 };
 
 struct mg_idle {
-	struct pollfd fds[MG_IDLE_FDS_MAX];     /* [0] is the doorbell */
+	struct pollfd fds[MG_IDLE_FDS_MAX]; /* the doorbell, the bell, then the sources */
 	unsigned int nr_fds;
-	bool naps;                              /* some source has no descriptor */
-	uint64_t nap_ns;                        /* grows while nothing comes */
+	bool naps;       /* some source has no descriptor */
+	uint64_t nap_ns; /* grows while nothing comes */
 	uint64_t spin_ns;
-	uint64_t busy_at_ns;                    /* when there was work last */
+	uint64_t busy_at_ns; /* when there was work last */
 	uint64_t sleeps, wakes_port, wakes_doorbell, wakes_timer;
 };
 
-/* 0 or -errno; the doorbell is made here. */
+/* 0 or -errno; the eventfds are made here. */
 int mg_idle_init(struct mg_idle *idle, uint64_t spin_ns);
 void mg_idle_fini(struct mg_idle *idle);
 
 /* A source: its descriptor, or -1 when it has none and must be looked at from time to time. */
 int mg_idle_add(struct mg_idle *idle, int fd);
 
-/* The worker's doorbell, to be handed to those who ring it with a write of 8 bytes. */
+/* The worker's doorbell, to be handed to applications, which ring it with a write of 8 bytes. */
 static inline int mg_idle_doorbell_fd(const struct mg_idle *idle)
 {
-	return idle->fds[0].fd;
+	return idle->fds[MG_IDLE_DOORBELL_FD].fd;
+}
+
+/* The same for the daemon's own threads; nobody else may have it. */
+static inline int mg_idle_bell_fd(const struct mg_idle *idle)
+{
+	return idle->fds[MG_IDLE_BELL_FD].fd;
 }
 
 /* Wake the worker; costs a system call, so only when it said that it sleeps. */

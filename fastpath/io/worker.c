@@ -32,19 +32,6 @@ static uint64_t clock_ns(void)
 
 /* ---- what the engine asks of the worker ----------------------------------------------------- */
 
-static bool env_event(void *ctx, const struct mg_msg *ev)
-{
-	struct mg_worker *w = ctx;
-	void *room = mg_msgring_reserve(w->conf.events, ev->len);
-
-	if (room == NULL)
-		return false;
-	memcpy(room, ev, ev->len);
-	mg_msgring_commit(w->conf.events, ev->len);
-	w->wake_slow = true;
-	return true;
-}
-
 static void wake_all(struct mg_worker *w)
 {
 	uint64_t one = 1, start;
@@ -59,6 +46,21 @@ static void wake_all(struct mg_worker *w)
 	start = rte_rdtsc() - start;
 	w->io_cycles += start;
 	mg_worker_count(w, MG_WS_wake_cycles, start);
+}
+
+static bool env_event(void *ctx, const struct mg_msg *ev)
+{
+	struct mg_worker *w = ctx;
+	void *room = mg_msgring_reserve(w->conf.events, ev->len);
+
+	if (room == NULL)
+		return false;
+	if (mg_unlikely(ev->type == MG_EV_APP_DEL))
+		wake_all(w); /* its eventfds are closed as soon as this is heard */
+	memcpy(room, ev, ev->len);
+	mg_msgring_commit(w->conf.events, ev->len);
+	w->wake_slow = true;
+	return true;
 }
 
 static void env_wake(void *ctx, struct mg_app *app, uint32_t context)
@@ -367,6 +369,11 @@ void mg_worker_stop(struct mg_worker *w)
 int mg_worker_doorbell_fd(const struct mg_worker *w)
 {
 	return mg_idle_doorbell_fd(&w->idle);
+}
+
+int mg_worker_bell_fd(const struct mg_worker *w)
+{
+	return mg_idle_bell_fd(&w->idle);
 }
 
 /* ---- counters -------------------------------------------------------------------------------- */

@@ -67,8 +67,10 @@ void mg_worker_free(struct mg_worker *worker);
 int mg_worker_run(struct mg_worker *worker);
 void mg_worker_stop(struct mg_worker *worker);
 
-/* The eventfd that wakes the worker when its sleeping word is 1. */
+/* The eventfd that wakes the worker when its sleeping word is 1: for applications. */
 int mg_worker_doorbell_fd(const struct mg_worker *worker);
+/* The same for the daemon's threads; never to be given away (idle.h). */
+int mg_worker_bell_fd(const struct mg_worker *worker);
 
 /* Counters of the worker, of what its ports' packets were dropped for, and of its engine. False past the end. */
 bool mg_worker_counter(const struct mg_worker *worker, uint32_t i, const char **ret_name,
