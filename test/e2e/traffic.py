@@ -449,6 +449,7 @@ def test_app_killed():
     took = bed.peer(hold)
     expect(took is not None and took < 1.0, f"no reset within a second ({took})")
     server.wait()
+    stop_server_after_death()
     wait_for("the session is gone", lambda: bed.listeners() == [], 1.0)
     start_echo()
     expect(bed.peer(echo_once, PORT, 1000, 6), "a new server on the same port")
