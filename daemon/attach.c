@@ -157,6 +157,7 @@ static void reply_attached(struct client *client, struct mg_request *request, ui
 	uint64_t id = request->msg.hdr.id;
 	int fds[FDS_MAX];
 	uint32_t n = 0;
+	int view = -1;
 	int err;
 
 	mg_ctl_init(&request->msg, (uint16_t)(request->msg.hdr.type | MG_CTL_REPLY), id, 1);
@@ -172,10 +173,14 @@ static void reply_attached(struct client *client, struct mg_request *request, ui
 		fds[n++] = region->fd;
 		fds[n++] = conf->info->fd;
 	}
-	fds[n++] = region->app.contexts[context].wake_fd;
+	err = mg_region_wake_view(region, context, &view);
+	fds[n++] = view;
 	for (uint32_t w = 0; is_attach && w < conf->nr_workers; w++)
 		fds[n++] = conf->worker_fds[w];
-	err = client->nr_out > 0 ? -EAGAIN : send_msg(client, &request->msg, fds, n);
+	if (err == 0)
+		err = client->nr_out > 0 ? -EAGAIN : send_msg(client, &request->msg, fds, n);
+	if (view >= 0)
+		close(view);
 	mg_request_free(request);
 	if (err < 0)
 		hang_up(client, strerror(-err));

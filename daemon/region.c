@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -86,6 +87,23 @@ void mg_region_free(struct mg_region *region)
 	if (region->fd >= 0)
 		close(region->fd);
 	free(region);
+}
+
+int mg_region_wake_view(const struct mg_region *region, uint32_t context, int *ret_fd)
+{
+	struct epoll_event edge = { .events = EPOLLIN | EPOLLET };
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	if (epoll_ctl(fd, EPOLL_CTL_ADD, region->app.contexts[context].wake_fd, &edge) < 0) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	*ret_fd = fd;
+	return 0;
 }
 
 int mg_region_context_open(struct mg_region *region, uint32_t *ret_context)

@@ -42,6 +42,13 @@ int mg_region_new(const struct mg_app_layout *layout, uint64_t daemon_epoch,
 /* When no thread has the app any more. NULL is allowed. */
 void mg_region_free(struct mg_region *region);
 
+/*
+ * What the application gets of a context's eventfd: an epoll set that becomes readable with each write of ours.
+ * Not the eventfd itself: it could take O_NONBLOCK off the open file, fill the count, and our writes would not
+ * return. *ret_fd is the caller's. 0 or -errno.
+ */
+int mg_region_wake_view(const struct mg_region *region, uint32_t context, int *ret_fd);
+
 /* 0 or -ENOSPC. */
 int mg_region_context_open(struct mg_region *region, uint32_t *ret_context);
 void mg_region_context_close(struct mg_region *region, uint32_t context);

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "libclient/core/conn.h"
@@ -31,6 +33,35 @@ static void bind_rings(struct mg_ctx *ctx)
 					db->entries, sizeof(struct mg_shm_doorbell), 0);
 }
 
+/* Our own wake-ups come by the same descriptor as the daemon's. */
+static int open_kick(struct mg_ctx *ctx)
+{
+	struct epoll_event edge = { .events = EPOLLIN | EPOLLET };
+	int err;
+
+	ctx->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (ctx->kick_fd < 0)
+		return -errno;
+	if (epoll_ctl(ctx->event_fd, EPOLL_CTL_ADD, ctx->kick_fd, &edge) == 0)
+		return 0;
+	err = errno == EINVAL ? -EPROTO : -errno; /* it is no epoll set */
+	close(ctx->kick_fd);
+	return err;
+}
+
+/* The daemon's half: number and wake-ups. */
+static int open_context(struct mg_ctx *ctx, uint32_t nr_contexts)
+{
+	int err = mg_client_context_open(ctx->client, &ctx->index, &ctx->event_fd);
+
+	if (err < 0)
+		return err;
+	err = ctx->index < nr_contexts ? open_kick(ctx) : -EPROTO;
+	if (err < 0)
+		close(ctx->event_fd);
+	return err;
+}
+
 static int ctx_new(struct mg_client *client, struct mg_ctx **ret_ctx)
 {
 	const struct mg_shm_section *sec = &client->sections[MG_SHM_SEC_CONTEXTS];
@@ -45,11 +76,7 @@ static int ctx_new(struct mg_client *client, struct mg_ctx **ret_ctx)
 		free(ctx);
 		return -ENOMEM;
 	}
-	err = mg_client_context_open(client, &ctx->index, &ctx->event_fd);
-	if (err == 0 && ctx->index >= sec->count) {
-		close(ctx->event_fd);
-		err = -EPROTO;
-	}
+	err = open_context(ctx, sec->count);
 	if (err < 0) {
 		free(ctx->slots);
 		free(ctx);
@@ -111,6 +138,7 @@ void mg_ctx_free_idle(struct mg_client *client)
 	while ((ctx = client->idle) != NULL) {
 		client->idle = ctx->next_idle;
 		close(ctx->event_fd);
+		close(ctx->kick_fd);
 		pthread_mutex_destroy(&ctx->lock);
 		pthread_mutex_destroy(&ctx->bell_lock);
 		free(ctx->slots);

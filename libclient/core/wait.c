@@ -4,6 +4,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -33,7 +34,7 @@ static void kick(struct mg_ctx *ctx)
 	const uint64_t one = 1;
 
 	ctx->leader_sleeps = false; /* once is enough */
-	(void)!write(ctx->event_fd, &one,
+	(void)!write(ctx->kick_fd, &one,
 		     sizeof(one)); /* EAGAIN: its counter is full, which wakes as well */
 }
 
@@ -111,11 +112,12 @@ static bool spin(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key, 
 	}
 }
 
-static void drain(int fd)
+/* Takes the edges of both eventfds; their counts are nobody's business. */
+static void drain(struct mg_ctx *ctx)
 {
-	uint64_t n;
+	struct epoll_event edges[2];
 
-	(void)!read(fd, &n, sizeof(n)); /* non-blocking; only its being empty matters */
+	(void)epoll_wait(ctx->event_fd, edges, 2, 0); /* EINTR: they wake us once more */
 }
 
 /* Locked; lets the lock go while it sleeps. Says why it woke: 0, -EINTR or -ETIMEDOUT. */
@@ -138,7 +140,7 @@ static int sleep_once(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t 
 	err = errno;
 	mg_sleep_cancel(&ctx->shm->sleeping);
 	if (n > 0 && pfd[0].revents != 0)
-		drain(ctx->event_fd);
+		drain(ctx);
 	if (n > 0 && pfd[1].revents != 0)
 		mg_client_die(ctx->client, "attach socket hung up");
 	mg_ctx_lock(ctx);

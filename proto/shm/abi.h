@@ -93,7 +93,8 @@ static_assert(sizeof(struct mg_shm_header) == 256, "ABI");
  * application, line 1 by the daemon.
  */
 struct mg_shm_context {
-	alignas(64) _Atomic uint32_t sleeping; /* 1: write the eventfd after pushing events */
+	/* 1: wake it after pushing events, by an edge in the epoll set that it was given */
+	alignas(64) _Atomic uint32_t sleeping;
 	uint32_t reserved0[15];
 	alignas(64) _Atomic uint32_t
 		rescan; /* counts entries that found their ring full: look at every window */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -67,7 +68,8 @@ struct session {
 	uint8_t *base;
 	int region_fd;
 	struct mg_app app;
-	struct end *ends; /* [nr_windows] */
+	int wake_view[MG_SHM_CONTEXTS_MAX]; /* what the application has of the wake fds */
+	struct end *ends;                   /* [nr_windows] */
 };
 
 struct fake_daemon {
@@ -656,6 +658,16 @@ static int make_memfd(uint64_t bytes, int *ret_fd, void **ret_map)
 	return 0;
 }
 
+static void open_wake(struct session *s, uint32_t context)
+{
+	struct epoll_event edge = { .events = EPOLLIN | EPOLLET };
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	s->app.contexts[context].wake_fd = fd;
+	s->wake_view[context] = epoll_create1(EPOLL_CLOEXEC);
+	(void)epoll_ctl(s->wake_view[context], EPOLL_CTL_ADD, fd, &edge);
+}
+
 static int do_attach(struct fake_daemon *d, struct session *s, int *fds, uint32_t *nr)
 {
 	struct mg_app_layout layout = layout_of(d);
@@ -676,7 +688,7 @@ static int do_attach(struct fake_daemon *d, struct session *s, int *fds, uint32_
 		((struct mg_shm_header *)map)->abi_hash ^= 1;
 	mg_app_bind(&s->app, s->base, &layout);
 	s->ends = calloc(d->conf.nr_windows, sizeof(*s->ends));
-	s->app.contexts[0].wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	open_wake(s, 0);
 	s->nr_contexts = 1;
 	s->attached = true;
 	memset(a, 0, sizeof(*a));
@@ -687,7 +699,7 @@ static int do_attach(struct fake_daemon *d, struct session *s, int *fds, uint32_
 	a->connections_max = d->conf.nr_windows;
 	fds[0] = s->region_fd;
 	fds[1] = d->info_fd;
-	fds[2] = s->app.contexts[0].wake_fd;
+	fds[2] = s->wake_view[0];
 	for (uint32_t w = 0; w < d->conf.nr_workers; w++)
 		fds[3 + w] = d->worker_fd[w];
 	*nr = 3 + d->conf.nr_workers;
@@ -702,11 +714,11 @@ static int do_context(struct fake_daemon *d, struct session *s, int *fds, uint32
 
 	if (c >= d->conf.nr_contexts)
 		return -ENOSPC;
-	s->app.contexts[c].wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	open_wake(s, c);
 	s->nr_contexts++;
 	memset(a, 0, sizeof(*a));
 	a->context = c;
-	fds[0] = s->app.contexts[c].wake_fd;
+	fds[0] = s->wake_view[c];
 	*nr = 1;
 	mg_ctl_set_count(&d->msg, 1);
 	return 0;
@@ -790,8 +802,10 @@ static void session_end(struct fake_daemon *d, struct session *s)
 		end_free(d, &s->ends[i]);
 	}
 	if (s->attached) {
-		for (uint32_t c = 0; c < s->nr_contexts; c++)
+		for (uint32_t c = 0; c < s->nr_contexts; c++) {
 			close(s->app.contexts[c].wake_fd);
+			close(s->wake_view[c]);
+		}
 		munmap(s->base, s->app.total_bytes);
 		close(s->region_fd);
 		free(s->ends);

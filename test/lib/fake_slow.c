@@ -103,6 +103,7 @@ static bool request(void *ctx, const struct mg_slow_req *req)
 		push(fake, MG_ANSWER_REPLY, req);
 		break;
 	case MG_SLOW_REQ_APP_ADD:
+		fake->app = req->app;
 		fake->nr_apps_added++;
 		break;
 	case MG_SLOW_REQ_APP_DEL:

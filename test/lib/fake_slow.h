@@ -28,6 +28,7 @@ struct fake_slow {
 	uint32_t next_window;
 	_Atomic uint32_t nr_ctl;
 	_Atomic uint32_t nr_apps_added;
+	struct mg_app *_Atomic app; /* added last */
 	_Atomic uint32_t nr_apps_deleted;
 	_Atomic uint32_t nr_drains;
 	_Atomic bool hold;

@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -796,6 +798,24 @@ static void test_request_timeout(void **state)
 
 /* ---- attaching ---- */
 
+/* Every write of ours wakes; the application can neither write, nor empty, nor fill, nor block. */
+static void check_wake(const struct mg_app *app, int view)
+{
+	struct pollfd pfd = { .fd = view, .events = POLLIN };
+	struct epoll_event edge;
+	uint64_t most = UINT64_MAX - 1;
+
+	assert_int_equal(fcntl(view, F_SETFL, 0), 0);
+	assert_int_equal(write(view, &most, sizeof(most)), -1);
+	assert_int_equal(read(view, &most, sizeof(most)), -1);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(poll(&pfd, 1, 0), 0);
+		assert_int_equal(eventfd_write(app->contexts[0].wake_fd, 1), 0);
+		assert_int_equal(poll(&pfd, 1, 0), 1);
+		assert_int_equal(epoll_wait(view, &edge, 1, 0), 1);
+	}
+}
+
 static void test_attach(void **state)
 {
 	struct world *w = *state;
@@ -826,6 +846,7 @@ static void test_attach(void **state)
 	assert_int_equal(info->magic, MG_SHM_MAGIC);
 	munmap(info, sizeof(*info));
 	assert_int_equal(w->slow.nr_apps_added, 1);
+	check_wake(w->slow.app, at.fds[2]);
 	detach(&at);
 	AWAIT(w->slow.nr_apps_deleted == 1);
 }
