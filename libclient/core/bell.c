@@ -57,28 +57,49 @@ static bool is_batching(const struct mg_ctx *ctx)
 	return atomic_load_explicit(&ctx->batcher, memory_order_relaxed) == self();
 }
 
-void mg_ctx_ring(struct mg_ctx *ctx, struct mg_window *window)
+static bool is_owed(const struct mg_ctx *ctx, uint32_t bit)
+{
+	return (atomic_load_explicit(&ctx->owed, memory_order_relaxed) & bit) != 0;
+}
+
+static void push(struct mg_ctx *ctx, const struct mg_window *window)
 {
 	struct mg_shm_doorbell bell = { window->index, window->gen };
-	uint32_t bit = 1u << window->worker;
-	int err = 0;
+	int err;
 
-	if (mg_window_mark(window)) {
-		pthread_mutex_lock(&ctx->bell_lock);
-		err = mg_spsc_push(&ctx->bells[window->worker], &bell);
-		pthread_mutex_unlock(&ctx->bell_lock);
-	} else if ((atomic_load_explicit(&ctx->owed, memory_order_relaxed) & bit) == 0) {
-		return; /* whoever pushed the entry woke the worker as well */
-	}
-	if (mg_unlikely(err < 0)) {
+	pthread_mutex_lock(&ctx->bell_lock);
+	err = mg_spsc_push(&ctx->bells[window->worker], &bell);
+	pthread_mutex_unlock(&ctx->bell_lock);
+	if (mg_unlikely(err < 0))
 		mg_client_die(ctx->client, "it broke a doorbell ring");
-		return;
-	}
-	if (is_batching(ctx)) {
+}
+
+static void wake_or_owe(struct mg_ctx *ctx, uint32_t worker)
+{
+	if (is_batching(ctx))
+		atomic_fetch_or_explicit(&ctx->owed, 1u << worker, memory_order_relaxed);
+	else
+		wake(ctx, worker);
+}
+
+void mg_ctx_ring(struct mg_ctx *ctx, struct mg_window *window)
+{
+	uint32_t bit = 1u << window->worker;
+
+	/* Before the mark: whoever finds that set finds the debt, too, and need not wait for our flush. */
+	if (is_batching(ctx) && !is_owed(ctx, bit))
 		atomic_fetch_or_explicit(&ctx->owed, bit, memory_order_relaxed);
-		return;
-	}
-	wake(ctx, window->worker);
+	if (mg_window_mark(window))
+		push(ctx, window);
+	else if (!is_owed(ctx, bit))
+		return; /* whoever pushed the entry woke the worker as well */
+	wake_or_owe(ctx, window->worker);
+}
+
+void mg_ctx_ring_last(struct mg_ctx *ctx, const struct mg_window *window)
+{
+	push(ctx, window);
+	wake_or_owe(ctx, window->worker);
 }
 
 void mg_ctx_flush(struct mg_ctx *ctx)

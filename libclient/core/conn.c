@@ -109,7 +109,7 @@ void mg_conn_release(struct mg_conn *conn, bool abort)
 	ctx->slots[conn->w.index].conn = NULL;
 	mg_window_set(&conn->w, abort ? MG_SHM_AF_ABORT : MG_SHM_AF_CLOSE);
 	if (!mg_client_is_dead(ctx->client))
-		mg_ctx_ring(ctx, &conn->w);
+		mg_ctx_ring_last(ctx, &conn->w);
 	mg_ctx_unlock(ctx);
 	free(conn);
 }

@@ -125,6 +125,11 @@ static inline uint32_t mg_ctx_key(const _Atomic uint32_t *seq)
 
 /* Publishes "window changed" to its worker; call after the change is stored. */
 void mg_ctx_ring(struct mg_ctx *ctx, struct mg_window *window);
+/*
+ * The same after MG_SHM_AF_CLOSE or _ABORT. The window may be another connection's already, perhaps of another
+ * context and worker: its a_dirty is not touched, or that one's next doorbell would be kept back.
+ */
+void mg_ctx_ring_last(struct mg_ctx *ctx, const struct mg_window *window);
 /* Wakes the workers that are owed it. */
 void mg_ctx_flush(struct mg_ctx *ctx);
 /*

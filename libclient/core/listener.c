@@ -32,7 +32,7 @@ static void reset(struct mg_ctx *ctx, uint32_t index, uint32_t gen)
 	    w.worker >= client->nr_workers)
 		return;
 	mg_window_set(&w, MG_SHM_AF_ABORT);
-	mg_ctx_ring(ctx, &w);
+	mg_ctx_ring_last(ctx, &w);
 }
 
 static int grow(struct mg_lst *lst)
