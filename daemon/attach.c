@@ -371,12 +371,30 @@ static void on_client(struct mg_loop_source *source, uint32_t events)
 	maybe_free(client);
 }
 
+/* Is there room for one more without a session? So that no user keeps the others out, nor all together the operator. */
+static bool has_room(const struct mg_attach *attach, const struct mg_peer *peer)
+{
+	const struct mg_attach_conf *conf = &attach->conf;
+	uint32_t max = conf->sessions->nr_sessions + MG_ATTACH_UNATTACHED_MAX;
+	uint32_t of_user = 0;
+
+	if (mg_access_is_admin(conf->access, peer->uid))
+		return attach->nr_clients < max + MG_ATTACH_UNATTACHED_MAX;
+	MG_LIST_FOREACH(it, &attach->clients) {
+		const struct client *other = mg_container_of(it, struct client, node);
+
+		of_user += other->session == NULL && other->peer.uid == peer->uid;
+	}
+	return attach->nr_clients < max && of_user < MG_ATTACH_UNATTACHED_USER_MAX;
+}
+
 static void add_client(struct mg_attach *attach, int fd)
 {
 	struct client *client = calloc(1, sizeof(*client));
 	int size = SNDBUF_BYTES;
 
-	if (client == NULL || mg_peer_get(fd, &client->peer) < 0)
+	if (client == NULL || mg_peer_get(fd, &client->peer) < 0 ||
+	    !has_room(attach, &client->peer))
 		goto refuse;
 	/* So that the largest message always fits into an empty socket; the default does too, usually. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
@@ -411,11 +429,7 @@ static void on_listener(struct mg_loop_source *source, uint32_t events)
 
 	(void)events; /* EPOLLIN */
 	if (fd >= 0) {
-		if (attach->nr_clients <
-		    attach->conf.sessions->nr_sessions + MG_ATTACH_UNATTACHED_MAX)
-			add_client(attach, fd);
-		else
-			close(fd);
+		add_client(attach, fd);
 		return;
 	}
 	if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS)

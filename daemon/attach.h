@@ -23,7 +23,9 @@
 
 #define MG_ATTACH_PIPELINE 16
 #define MG_ATTACH_STALL_NS 10000000000ull
-#define MG_ATTACH_UNATTACHED_MAX 128 /* connections without a session */
+#define MG_ATTACH_UNATTACHED_MAX \
+	128 /* connections without a session; administrators have room for as many more */
+#define MG_ATTACH_UNATTACHED_USER_MAX 32 /* of one user */
 
 struct mg_attach_conf {
 	const struct mg_log *log;

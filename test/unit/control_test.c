@@ -1045,6 +1045,58 @@ static void test_client_that_does_not_read(void **state)
 	free(msg);
 }
 
+static void open_to_all(const char *socket_path)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s", socket_path);
+	for (char *p = strchr(path + 5, '/'); p != NULL; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		assert_int_equal(chmod(path, 0755), 0);
+		*p = '/';
+	}
+	assert_int_equal(chmod(path, 0666), 0);
+}
+
+/* As another user: how many of n idle connections are kept. */
+static int nr_kept(const char *path, int n)
+{
+	struct pollfd pfd[200];
+	int kept = 0;
+
+	for (int i = 0; i < n; i++)
+		pfd[i] = (struct pollfd){ .fd = raw_connect(path), .events = POLLIN };
+	nap_ms(300);
+	(void)poll(pfd, (nfds_t)n, 0);
+	for (int i = 0; i < n; i++)
+		kept += pfd[i].fd >= 0 && pfd[i].revents == 0;
+	return kept;
+}
+
+/* Connections without a session: few for each user, so that everybody else still gets in. */
+static void test_crowd(void **state)
+{
+	struct world *w = *state;
+	struct mg_transport *t;
+	int status;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip();
+	open_to_all(w->attach_path);
+	pid = fork();
+	if (pid == 0) {
+		int kept = setuid(65534) == 0 ? nr_kept(w->attach_path, 100) : 255;
+
+		_exit(kept);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), MG_ATTACH_UNATTACHED_USER_MAX);
+	assert_int_equal(mg_transport_local_ops.open(w->attach_path, &params, &t), 0);
+	run_row(&mg_transport_local_ops, t, &rows[0], NULL);
+	mg_transport_local_ops.close(t);
+}
+
 /* ---- the instance ---- */
 
 static void test_second_daemon(void **state)
@@ -1187,6 +1239,7 @@ int main(void)
 		TEST(test_contexts_run_out),
 		TEST(test_killed),
 		TEST(test_broken_messages),
+		TEST(test_crowd),
 		TEST(test_client_that_does_not_read),
 		TEST(test_second_daemon),
 		TEST(test_port_busy),
