@@ -56,6 +56,7 @@ void mg_params_tcp(const struct mg_conf *conf, struct mg_slow_conf *ret_tcp)
 		.nagle = conf->tcp.nagle,
 		.pacing = conf->tcp.pacing,
 		.syn_cookies = conf->tcp.syn_cookies != MG_CONF_COOKIES_OFF,
+		.syn_cookies_always = conf->tcp.syn_cookies == MG_CONF_COOKIES_ALWAYS,
 		.keepalive = conf->tcp.keepalive,
 		.ttl = (uint8_t)conf->ip.ttl,
 		.dscp = (uint8_t)conf->ip.dscp,
@@ -68,6 +69,8 @@ void mg_params_tcp(const struct mg_conf *conf, struct mg_slow_conf *ret_tcp)
 		.ephemeral_first = (uint16_t)conf->tcp.port_min,
 		.ephemeral_last = (uint16_t)conf->tcp.port_max,
 		.challenge_ack_per_s = conf->tcp.challenge_ack_limit,
+		.arp_retries = conf->arp.retries,
+		.arp_gratuitous = conf->arp.gratuitous,
 	};
 
 	set_timers(conf, &tcp);
@@ -104,6 +107,7 @@ void mg_params_limits(const struct mg_conf *conf, const struct mg_secrets *secre
 		.time_waits_max = conf->tcp.time_wait_max,
 		.neighbours_max = conf->arp.entries_max,
 		.arp_queue_max = mg_min_u32(arp_queue, ARP_QUEUE_MAX),
+		.arp_queue_each_max = conf->arp.queue_packets,
 		.apps_max = conf->app.sessions_max + APPS_SPARE,
 		.hash_seed = secrets->hash_seed,
 	};

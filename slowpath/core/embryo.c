@@ -65,6 +65,8 @@ static bool take_embryo(struct mg_slow *s, const struct mg_listener *l, uint32_t
 {
 	uint32_t gen;
 
+	if (s->conf.syn_cookies_always)
+		return false;
 	if (s->conf.syn_cookies &&
 	    l->nr_embryos >= mg_max_u32(l->backlog, EMBRYOS_PER_LISTENER_MIN))
 		return false;

@@ -8,7 +8,6 @@
 #include "proto/wire/eth.h"
 #include "slowpath/core/engine.h"
 
-#define TRIES_MAX 3                       /* RFC 4861: MAX_UNICAST_SOLICIT, MAX_MULTICAST_SOLICIT */
 #define LOCK_NS MG_NS_PER_S               /* an address changes at most this often */
 #define DEFEND_NS (10 * MG_NS_PER_S)      /* RFC 5227 DEFEND_INTERVAL */
 #define FAILED_RETRY_NS (5 * MG_NS_PER_S) /* a dead neighbour that flows still use */
@@ -233,7 +232,7 @@ static void enqueue(struct mg_slow *s, struct mg_neigh *n, uint32_t worker, uint
 	struct mg_neighs *t = &s->neighs;
 	uint32_t slot, gen;
 
-	if (len > MG_NEIGH_FRAME_MAX || n->nr_queued >= MG_NEIGH_QUEUE_MAX ||
+	if (len > MG_NEIGH_FRAME_MAX || n->nr_queued >= s->lim.arp_queue_each_max ||
 	    mg_pool_alloc(&t->slot_pool, &slot, &gen) < 0) {
 		s->stats.arp_queue_drops++;
 		return;
@@ -462,10 +461,10 @@ void mg_neigh_timer(struct mg_slow *s, uint32_t idx)
 	switch (n->state) {
 	case MG_NEIGH_INCOMPLETE:
 	case MG_NEIGH_PROBE:
-		if (n->tries >= TRIES_MAX && n->state == MG_NEIGH_PROBE) {
+		if (n->tries >= s->conf.arp_retries && n->state == MG_NEIGH_PROBE) {
 			begin(s, idx,
 			      MG_NEIGH_INCOMPLETE); /* perhaps it has a new address; the old one serves on */
-		} else if (n->tries >= TRIES_MAX) {
+		} else if (n->tries >= s->conf.arp_retries) {
 			fail(s, idx);
 		} else {
 			ask(s, n);

@@ -22,7 +22,6 @@
 
 #define MG_NEIGH_NONE UINT32_MAX
 #define MG_NEIGH_FRAME_MAX 256 /* of a packet that waits */
-#define MG_NEIGH_QUEUE_MAX 8   /* packets that wait for one neighbour */
 
 enum mg_neigh_state {
 	MG_NEIGH_INCOMPLETE = 1,

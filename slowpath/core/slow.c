@@ -102,13 +102,14 @@ static bool limits_are_valid(const struct mg_slow_limits *l)
 	       mg_is_pow2(l->conns_max) && l->listeners_max >= 1 &&
 	       l->listeners_max <= MG_LISTENERS_MAX && l->embryos_max >= 1 &&
 	       l->time_waits_max >= 1 && l->neighbours_max >= 1 && l->arp_queue_max >= 1 &&
+	       l->arp_queue_each_max >= 1 && l->arp_queue_each_max <= UINT8_MAX &&
 	       l->apps_max >= 1 && nr_tuples(l) <= MG_TUPLES_INDEX_MAX;
 }
 
 static bool conf_is_valid(const struct mg_slow_conf *c)
 {
 	return c->ttl > 0 && c->rto_initial_ms > 0 && c->rto_min_ms > 0 &&
-	       c->initial_cwnd_segments > 0 && c->rcvbuf_max_bytes > 0 && c->sndbuf_max_bytes > 0 &&
+	       c->arp_retries > 0 && c->initial_cwnd_segments > 0 && c->rcvbuf_max_bytes > 0 && c->sndbuf_max_bytes > 0 &&
 	       c->ephemeral_first > 0 && c->ephemeral_first <= c->ephemeral_last &&
 	       mg_cc_find(c->congestion_control) != NULL;
 }
@@ -202,7 +203,8 @@ int mg_slow_add_neighbour(struct mg_slow *s, const struct mg_slow_neighbour *nei
 void mg_slow_start(struct mg_slow *s, uint64_t now_ns)
 {
 	s->now_ns = now_ns;
-	mg_neigh_announce(s);
+	if (s->conf.arp_gratuitous)
+		mg_neigh_announce(s);
 }
 
 static void on_sample(struct mg_slow *s, struct mg_conn *c, const struct mg_ev_sample *ev)

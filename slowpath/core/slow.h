@@ -124,7 +124,8 @@ struct mg_slow_conf {
 	bool ecn;
 	bool nagle;
 	bool pacing;
-	bool syn_cookies;
+	bool syn_cookies;        /* when there is no room for a handshake */
+	bool syn_cookies_always; /* ... and also when there is */
 	bool keepalive; /* default of new connections */
 	uint8_t ttl;
 	uint8_t dscp;
@@ -148,6 +149,8 @@ struct mg_slow_conf {
 	uint16_t ephemeral_first, ephemeral_last;
 	uint32_t arp_reachable_ms; /* ageing */
 	uint32_t arp_retry_ms;
+	uint32_t arp_retries; /* requests without an answer before a neighbour has failed */
+	bool arp_gratuitous;  /* mg_slow_start() announces the addresses */
 	uint32_t challenge_ack_per_s;
 	char congestion_control[16];
 };
@@ -160,6 +163,7 @@ struct mg_slow_limits {
 	uint32_t time_waits_max;
 	uint32_t neighbours_max;
 	uint32_t arp_queue_max; /* packets waiting for a neighbour, all together */
+	uint32_t arp_queue_each_max; /* ... and for one; at most 255 */
 	uint32_t apps_max;
 	uint32_t app_windows_max;       /* windows of one region */
 	uint64_t app_payload_bytes_max; /* payload section of one region */
@@ -177,7 +181,7 @@ int mg_slow_add_port(struct mg_slow *slow, const struct mg_slow_port *port, uint
 int mg_slow_add_addr(struct mg_slow *slow, const struct mg_slow_addr *addr);
 int mg_slow_add_route(struct mg_slow *slow, const struct mg_slow_route *route);
 int mg_slow_add_neighbour(struct mg_slow *slow, const struct mg_slow_neighbour *neigh);
-/* Announces the addresses (gratuitous ARP); call once the ports are up. */
+/* Announces the addresses, if arp_gratuitous; call once the ports are up. */
 void mg_slow_start(struct mg_slow *slow, uint64_t now_ns);
 
 void mg_slow_event(struct mg_slow *slow, uint32_t worker, const struct mg_msg *ev, uint64_t now_ns);

@@ -96,6 +96,8 @@ void sb_conf(struct sb *b)
 		.ephemeral_last = 60999,
 		.arp_reachable_ms = 30000,
 		.arp_retry_ms = 1000,
+		.arp_retries = 3,
+		.arp_gratuitous = true,
 		.challenge_ack_per_s = 1000,
 		.congestion_control = "reno",
 	};
@@ -107,6 +109,7 @@ void sb_conf(struct sb *b)
 		.time_waits_max = 4,
 		.neighbours_max = 4,
 		.arp_queue_max = 16,
+		.arp_queue_each_max = 8,
 		.apps_max = 2,
 		.app_windows_max = 32,
 		.app_payload_bytes_max = 1 << 20,

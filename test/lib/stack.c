@@ -154,6 +154,8 @@ void mg_stack_conf_default(struct mg_stack_conf *conf)
 		.ephemeral_last = 60999,
 		.arp_reachable_ms = 30000,
 		.arp_retry_ms = 1000,
+		.arp_retries = 3,
+		.arp_gratuitous = true,
 		.challenge_ack_per_s = 1000,
 		.congestion_control = "cubic",
 	};
@@ -215,6 +217,7 @@ static void new_slow(struct mg_stack *s)
 		.time_waits_max = 256,
 		.neighbours_max = 16,
 		.arp_queue_max = 16,
+		.arp_queue_each_max = 8,
 		.apps_max = 4,
 		.app_windows_max = c->conns_max,
 		.app_payload_bytes_max = c->payload_bytes,

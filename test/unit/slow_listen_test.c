@@ -689,6 +689,22 @@ static void test_cookie_round_trip(void **state)
 	sb_free(&b);
 }
 
+static void test_cookies_always(void **state)
+{
+	struct sb b;
+
+	(void)state;
+	sb_conf(&b);
+	b.conf.syn_cookies_always = true;
+	sb_start(&b, true);
+	sb_listen(&b, 8);
+	sb_rx(&b, &plain_syn);
+	assert_int_equal(sb_tx(&b)->flags, MG_TCP_SYN | MG_TCP_ACK);
+	assert_int_equal(b.s->stats.cookies_sent, 1);
+	assert_int_equal(b.s->embryo_pool.nr_used, 0);
+	sb_free(&b);
+}
+
 static void test_no_cookies_drops(void **state)
 {
 	struct sb b;
@@ -735,6 +751,7 @@ int main(void)
 		cmocka_unit_test(test_listen_conflicts),
 		cmocka_unit_test(test_reuseport_spreads),
 		cmocka_unit_test(test_cookie_round_trip),
+		cmocka_unit_test(test_cookies_always),
 		cmocka_unit_test(test_no_cookies_drops),
 	};
 

@@ -52,6 +52,8 @@ static void setup(struct fixture *f, bool is_inline)
 		.syn_retries = 6,
 		.retries = 15,
 		.arp_retry_ms = 1000,
+		.arp_retries = 3,
+		.arp_gratuitous = true,
 		.arp_reachable_ms = 30000,
 	};
 	f->conf.limits = (struct mg_slow_limits){
@@ -62,6 +64,7 @@ static void setup(struct fixture *f, bool is_inline)
 		.time_waits_max = 16,
 		.neighbours_max = 16,
 		.arp_queue_max = 16,
+		.arp_queue_each_max = 8,
 		.apps_max = 2,
 		.app_windows_max = 16,
 		.app_payload_bytes_max = 1 << 20,

@@ -61,6 +61,10 @@ static void test_announces_at_start(void **state)
 	assert_int_equal(arp->op, MG_ARP_REQUEST);
 	assert_true(is_addr(&arp->spa, SB_US) && is_addr(&arp->tpa, SB_US));
 	assert_int_equal(sb_pkt(&b.last)->data[0], 0xff);
+	b.s->conf.arp_gratuitous = false;
+	sb_clear(&b);
+	mg_slow_start(b.s, b.now_ns);
+	assert_null(tx_arp(&b));
 	sb_free(&b);
 }
 
@@ -110,37 +114,52 @@ static void test_resolves_and_queues(void **state)
 	sb_free(&b);
 }
 
-static void test_nobody_answers(void **state)
+static void nobody_answers(uint32_t retries, uint64_t after_ms)
 {
 	struct sb b;
-	uint32_t window;
-	int nr = 0;
+	uint32_t window, nr = 0;
 
-	(void)state;
 	start(&b);
+	b.s->conf.arp_retries = retries;
 	assert_int_equal(sb_connect(&b, &window), 0);
-	sb_wait(&b, 3500 * MG_NS_PER_MS);
+	sb_wait(&b, after_ms * MG_NS_PER_MS);
 	while (tx_arp(&b) != NULL)
 		nr++;
-	assert_int_equal(nr, 3);
+	assert_int_equal(nr, retries);
 	assert_int_equal(b.app->windows[window].state, MG_SHM_ST_CLOSED);
 	assert_int_equal(b.app->windows[window].error, EHOSTUNREACH);
 	assert_int_equal(b.s->neighs.slot_pool.nr_used, 0);
 	sb_free(&b);
 }
 
-static void test_queue_is_bounded(void **state)
+static void test_nobody_answers(void **state)
+{
+	(void)state;
+	nobody_answers(3, 3500);
+	nobody_answers(1, 1500);
+	nobody_answers(5, 5500);
+}
+
+static void expect_queue(uint32_t each)
 {
 	struct sb b;
 
-	(void)state;
 	start(&b);
+	b.s->lim.arp_queue_each_max = each;
 	for (uint16_t i = 0; i < 30; i++)
 		sb_rx(&b, &(struct sb_seg){
 				  .sport = (uint16_t)(i + 1), .seq = 1, .flags = MG_TCP_SYN });
-	assert_int_equal(b.s->neighs.slot_pool.nr_used, MG_NEIGH_QUEUE_MAX);
-	assert_int_equal(b.s->stats.arp_queue_drops, 30 - MG_NEIGH_QUEUE_MAX);
+	assert_int_equal(b.s->neighs.slot_pool.nr_used, mg_min_u32(each, b.lim.arp_queue_max));
+	assert_int_equal(b.s->stats.arp_queue_drops, 30 - mg_min_u32(each, b.lim.arp_queue_max));
 	sb_free(&b);
+}
+
+static void test_queue_is_bounded(void **state)
+{
+	(void)state;
+	expect_queue(8);
+	expect_queue(1);
+	expect_queue(64); /* all neighbours together */
 }
 
 static void test_gateway_is_asked_for_others(void **state)
