@@ -223,6 +223,7 @@ struct mg_flow {
 	uint32_t prr_delivered;
 	uint32_t prr_out;
 	uint32_t cc_cwnd;    /* the slow path's last word */
+	uint32_t restart_cwnd; /* at most this after idling: the initial window */
 	uint32_t prior_cwnd; /* before the reduction, for undo */
 	uint32_t prior_ssthresh;
 	uint32_t undo_una;     /* snd_una when recovery began */

@@ -242,12 +242,10 @@ static uint32_t next_len(const struct mg_fp *fp, struct mg_flow *f, const struct
 /* After a pause longer than the RTO the window is old news (RFC 5681 4.1). */
 static void check_idle(struct mg_fp *fp, struct mg_flow *f)
 {
-	uint32_t iw = 10u * f->mss;
-
 	if (f->last_sent_ns == 0 || fp->now_ns - f->last_sent_ns <= mg_us_to_ns(f->rto_us))
 		return;
 	f->samp.flags |= MG_SAMPLE_IDLE;
-	f->cwnd = mg_min_u32(f->cwnd, iw);
+	f->cwnd = mg_min_u32(f->cwnd, mg_max_u32(f->restart_cwnd, f->mss));
 }
 
 static void note_sent(struct mg_fp *fp, struct mg_flow *f, uint32_t len, uint32_t seq_len)

@@ -104,6 +104,8 @@ struct mg_cmd_install {
 	uint32_t rto_min_us;
 	uint32_t rto_max_us;
 	uint32_t delack_us;
+	uint32_t restart_bytes; /* cwnd after idling is at most this (RFC 5681 4.1: the initial window) */
+	uint32_t reserved;
 	struct mg_app *app;
 	uint32_t window;    /* index in the app region */
 	uint32_t context;

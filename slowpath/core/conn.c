@@ -339,6 +339,7 @@ static bool send_install(struct mg_slow *s, struct mg_conn *c)
 		.ssthresh_bytes = c->cc.ssthresh,
 		.pacing_Bps = c->cc.pacing_Bps,
 		.delack_us = s->conf.delayed_ack_ms * 1000,
+		.restart_bytes = c->cc.iw_bytes,
 		.app = a->app,
 		.window = c->window,
 		.context = c->context,

@@ -144,6 +144,7 @@ static void fill_defaults(struct fb_conf *c)
 	c->tx_bytes = c->tx_bytes != 0 ? c->tx_bytes : 65536;
 	c->rcv_adv = c->rcv_adv != 0 ? c->rcv_adv : mg_min_u32(c->rx_bytes, 65535);
 	c->cwnd = c->cwnd != 0 ? c->cwnd : 10u * c->mss;
+	c->restart = c->restart != 0 ? c->restart : 10u * c->mss;
 	c->delack_us = c->delack_us != 0 ? c->delack_us : 40000;
 	c->txrecs_max = c->txrecs_max != 0 ? c->txrecs_max : 1024;
 	c->ooo_max = c->ooo_max != 0 ? c->ooo_max : 256;
@@ -222,6 +223,7 @@ static void install(struct fb *b)
 		.rcv_adv = c->irs + 1 + c->rcv_adv,
 		.rcv_mss = c->mss,
 		.cwnd_bytes = c->cwnd,
+		.restart_bytes = c->restart,
 		.ssthresh_bytes = UINT32_MAX,
 		.pacing_Bps = c->pacing_Bps,
 		.srtt_us = c->srtt_us,

@@ -35,6 +35,7 @@ struct fb_conf {
 	uint32_t tx_bytes;   /* [65536] */
 	uint32_t rcv_adv;    /* right edge offered, relative [rx_bytes, at most 65535] */
 	uint32_t cwnd;       /* [10 * mss] */
+	uint32_t restart;    /* after idling [10 * mss] */
 	uint32_t srtt_us;    /* [0: none] */
 	uint32_t delack_us;  /* [40000] */
 	uint32_t txrecs_max; /* [1024] */

@@ -577,6 +577,32 @@ static void smaller_path(void **state)
 	fb_close(&b);
 }
 
+/* The flight with which a flow of that cwnd goes on after a pause. */
+static uint32_t flight_after_idling(uint32_t cwnd, uint32_t restart)
+{
+	uint32_t flight;
+
+	fb_open(&b, &(struct fb_conf){ .cwnd = cwnd, .restart = restart, .srtt_us = 10000 });
+	fb_app_write(&b, 1000);
+	b.now += FB_MS(10);
+	FB_RX(&b, .ack = 1000);
+	fb_run(&b, 5 * MG_NS_PER_S);
+	fb_tx_clear(&b);
+	fb_app_write(&b, 40000);
+	flight = fb_tx_pending(&b);
+	fb_close(&b);
+	return flight;
+}
+
+/* RFC 5681 4.1: RW = min(IW, cwnd). */
+static void restart_window(void **state)
+{
+	(void)state;
+	assert_int_equal(flight_after_idling(50000, 4000), 4);
+	assert_int_equal(flight_after_idling(50000, 20000), 20);
+	assert_int_equal(flight_after_idling(3000, 20000), 3);
+}
+
 static void idle_restart(void **state)
 {
 	(void)state;
@@ -656,6 +682,7 @@ int main(void)
 		cmocka_unit_test(pool_of_records_runs_out),
 		cmocka_unit_test(smaller_path),
 		cmocka_unit_test(idle_restart),
+		cmocka_unit_test(restart_window),
 		cmocka_unit_test(rate_samples),
 		cmocka_unit_test(ecn_reduces_once_per_window),
 	};
