@@ -32,7 +32,8 @@
 #define MG_CONF_ROUTES_MAX 64
 #define MG_CONF_NEIGHBORS_MAX 64
 #define MG_CONF_ACCESS_MAX 32
-#define MG_CONF_WORKERS_MAX 32
+#define MG_CONF_WORKERS_MAX 16 /* the shared memory has room for so many */
+#define MG_CONF_BURST_MAX 32   /* packets that a port hands over at once */
 #define MG_CONF_LISTEN_MAX 4
 #define MG_CONF_FILE_MAX 262144 /* bytes of a configuration file */
 

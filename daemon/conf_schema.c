@@ -180,7 +180,7 @@ const struct mg_conf_key mg_conf_keys[] = {
 	    .help = "How long a worker with nothing to do keeps polling before it sleeps. More: "
 		    "lower latency, and "
 		    "more of a core burnt."),
-	KEY(fastpath.burst, NUMBER, RANGE(1, 256), .deflt = "32", .unit = "packets",
+	KEY(fastpath.burst, NUMBER, RANGE(1, MG_CONF_BURST_MAX), .deflt = "32", .unit = "packets",
 	    .help = "Packets taken from a queue at once."),
 
 	KEY(slowpath.thread, ENUM, .names = slow_threads, .deflt = "own",

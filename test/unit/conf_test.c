@@ -465,7 +465,7 @@ static void wrong_structure(void **state)
 		{ "tcp:\n  nagle: [true]\n",
 		  "f.yaml:2: tcp.nagle: found a list, allowed: true or false" },
 		{ "fastpath: {cores: 3}\n",
-		  "f.yaml:1: fastpath.cores: found \"3\", allowed: a list of at most 32 entries ([a, b])" },
+		  "f.yaml:1: fastpath.cores: found \"3\", allowed: a list of at most 16 entries ([a, b])" },
 		{ "fastpath: {cores: [[1]]}\n",
 		  "f.yaml:1: fastpath.cores[0]: found a list, allowed: one value per entry" },
 		{ "ipc: {grpc: {listen: [\"a:1\", \"a:2\", \"a:3\", \"a:4\",\n \"a:5\"]}}\n",
@@ -496,6 +496,23 @@ static void wrong_structure(void **state)
 		  "f.yaml:2: found bytes that are not text (invalid leading UTF-8 octet), allowed: UTF-8 text" },
 		{ "log: *x\n",
 		  "f.yaml:1: log: found an anchor or alias (& or *), allowed: values written out" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(wrongs); i++)
+		assert_wrong(&wrongs[i]);
+}
+
+/* The schema allows what the parts below it can take, and no more. */
+static void largest_fast_path(void **state)
+{
+	static const struct wrong wrongs[] = {
+		{ "fastpath: {workers: 17}\n",
+		  "f.yaml:1: fastpath.workers: found \"17\", allowed: 1..16 (threads)" },
+		{ "fastpath: {burst: 33}\n",
+		  "f.yaml:1: fastpath.burst: found \"33\", allowed: 1..32 (packets)" },
+		{ "ports: [{name: a, interface: e, queues: 17}]\n",
+		  "f.yaml:1: ports[0].queues: found \"17\", allowed: 1..16 (queues) or auto" },
 	};
 
 	(void)state;
@@ -946,6 +963,7 @@ int main(void)
 		cmocka_unit_test(wrong_values),
 		cmocka_unit_test(wrong_rows),
 		cmocka_unit_test(wrong_structure),
+		cmocka_unit_test(largest_fast_path),
 		cmocka_unit_test(wrong_relations),
 		cmocka_unit_test(unreadable_files),
 		cmocka_unit_test(deep_nesting_ends_at_once),
