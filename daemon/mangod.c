@@ -61,6 +61,11 @@ static_assert((int)MG_ANSWER_REPLY == (int)MG_SLOW_ANSWER_REPLY &&
 		      (int)MG_ANSWER_DRAINED == (int)MG_SLOW_ANSWER_DRAINED,
 	      "the same answers");
 
+static_assert(MG_CONF_WORKERS_MAX == MG_SHM_WORKERS_MAX &&
+		      MG_CONF_WORKERS_MAX == MG_PORT_QUEUES_MAX &&
+		      MG_CONF_BURST_MAX == MG_PORT_BURST,
+	      "the schema promises what the parts can do");
+
 static bool link_request(void *ctx, const struct mg_slow_req *req)
 {
 	return mg_slow_loop_request(ctx, req);
@@ -89,10 +94,16 @@ static void conf_changed(void *ctx)
 	struct mg_daemon *d = ctx;
 	struct mg_slow_conf tcp;
 	struct mg_slow_req req = { .type = MG_SLOW_REQ_CONF, .conf = &tcp };
+	const struct mg_worker_live live = {
+		.spin_ns = mg_us_to_ns(d->conf->fastpath.spin_us),
+		.challenge_ack_per_s = d->conf->tcp.challenge_ack_limit,
+	};
 
 	d->args.log->level = mg_params_log_level(d->conf);
 	mg_params_tcp(d->conf, &tcp);
 	mg_control_slow(&d->control, &req);
+	for (uint32_t w = 0; w < d->limits.nr_workers; w++)
+		mg_worker_set_live(d->workers[w].worker, &live);
 	mg_log(d->log, MG_LOG_INFO, "config", "event=changed");
 }
 
@@ -269,8 +280,7 @@ static int open_worker(struct mg_daemon *d, uint32_t w)
 		.sleeps = &d->info.shm->worker[w].sleeps,
 		.spin_ns = mg_us_to_ns(d->conf->fastpath.spin_us),
 		.yield = true,
-		.burst = d->conf->fastpath.burst < MG_PORT_BURST ? d->conf->fastpath.burst
-								 : MG_PORT_BURST,
+		.burst = d->conf->fastpath.burst,
 		.cpu = w < d->conf->fastpath.cores_count ? (int)d->conf->fastpath.cores[w] : -1,
 		.steer = d->steer,
 	};

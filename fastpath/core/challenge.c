@@ -28,6 +28,11 @@ void mg_challenge_oow(struct mg_fp *fp, struct mg_flow *f)
 		f->flags |= MG_FF_ACK_NOW;
 }
 
+void mg_fp_set_challenge_limit(struct mg_fp *fp, uint32_t per_s)
+{
+	fp->conf.challenge_ack_per_s = per_s;
+}
+
 void mg_challenge(struct mg_fp *fp, struct mg_flow *f)
 {
 	if (fp->now_ns - fp->challenge_ns >= MG_NS_PER_S || fp->challenge_ns == 0) {

@@ -118,6 +118,9 @@ uint64_t mg_fp_next_ns(const struct mg_fp *fp);
 struct mg_app *mg_fp_app(const struct mg_fp *fp, uint32_t slot);
 uint32_t mg_fp_nr_apps(const struct mg_fp *fp); /* slots in use: 0..n-1, some may be NULL */
 
+/* Challenge ACKs a second, from the next second on. The worker's own thread. */
+void mg_fp_set_challenge_limit(struct mg_fp *fp, uint32_t per_s);
+
 /* Counters (fastpath/core/fp_stats.def): name, value; false past the end. Others may read them at any time. */
 bool mg_fp_counter(const struct mg_fp *fp, uint32_t i, const char **ret_name, const char **ret_help,
 		   uint64_t *ret_value);

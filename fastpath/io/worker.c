@@ -254,10 +254,23 @@ static void slow_turn(struct mg_worker *w, uint64_t now_ns)
 	take_commands(w, now_ns);
 }
 
+/* New settings. A change that comes in between is taken with the next turn, which it announces again. */
+static void take_live(struct mg_worker *w)
+{
+	if (!atomic_load_explicit(&w->is_changed, memory_order_relaxed))
+		return;
+	/* acquire: pairs with the release in mg_worker_set_live() */
+	(void)atomic_exchange_explicit(&w->is_changed, false, memory_order_acquire);
+	w->idle.spin_ns = atomic_load_explicit(&w->live_spin_ns, memory_order_relaxed);
+	mg_fp_set_challenge_limit(w->fp, atomic_load_explicit(&w->live_challenge_ack_per_s,
+							      memory_order_relaxed));
+}
+
 static void turn(struct mg_worker *w, uint64_t now_ns)
 {
 	w->worked = false;
 	w->io_cycles = 0;
+	take_live(w);
 	take_commands(w, now_ns);
 	mg_worker_rx(w, now_ns);
 	take_doorbells(w, now_ns);
@@ -364,6 +377,15 @@ void mg_worker_stop(struct mg_worker *w)
 {
 	atomic_store_explicit(&w->stop, true, memory_order_relaxed);
 	mg_idle_ring(&w->idle);
+}
+
+void mg_worker_set_live(struct mg_worker *w, const struct mg_worker_live *live)
+{
+	atomic_store_explicit(&w->live_spin_ns, live->spin_ns, memory_order_relaxed);
+	atomic_store_explicit(&w->live_challenge_ack_per_s, live->challenge_ack_per_s,
+			      memory_order_relaxed);
+	/* release: pairs with the acquire in take_live(); publishes the values */
+	atomic_store_explicit(&w->is_changed, true, memory_order_release);
 }
 
 int mg_worker_doorbell_fd(const struct mg_worker *w)

@@ -67,6 +67,13 @@ void mg_worker_free(struct mg_worker *worker);
 int mg_worker_run(struct mg_worker *worker);
 void mg_worker_stop(struct mg_worker *worker);
 
+/* What may change while it runs; any one thread. In force at the worker's next turn. */
+struct mg_worker_live {
+	uint64_t spin_ns;
+	uint32_t challenge_ack_per_s;
+};
+void mg_worker_set_live(struct mg_worker *worker, const struct mg_worker_live *live);
+
 /* The eventfd that wakes the worker when its sleeping word is 1: for applications. */
 int mg_worker_doorbell_fd(const struct mg_worker *worker);
 /* The same for the daemon's threads; never to be given away (idle.h). */

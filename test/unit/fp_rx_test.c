@@ -426,6 +426,12 @@ static void challenges_are_limited(void **state)
 		b.now += FB_US(100);
 	}
 	assert_true(fb_tx_pending(&b) >= 4 && fb_tx_pending(&b) <= 8);
+	mg_fp_set_challenge_limit(b.fp, 2);
+	fb_tx_clear(&b);
+	b.now += MG_NS_PER_S;
+	for (uint32_t i = 0; i < 100; i++)
+		FB_RX(&b, .seq = 1 + i, .flags = MG_TCP_RST);
+	assert_in_range(fb_tx_pending(&b), 1, 2);
 	fb_close(&b);
 }
 
