@@ -415,31 +415,40 @@ static void obey(struct agent *a)
 	printf("err EINVAL\n");
 }
 
-int main(int argc, char **argv)
+static mango_status_e open_agent(struct agent *a, const char *address)
 {
-	struct agent *a = calloc(1, sizeof(*a));
-	mango_status_e st;
+	mango_status_e st = mango_ipc_open(address, false, &a->ipc);
 
-	if (argc != 2 || a == NULL)
-		return 2;
-	st = mango_ipc_open(argv[1], false, &a->ipc);
 	if (st == MANGO_STATUS_OK)
 		st = mango_tcp_create(&a->tcp);
 	if (st == MANGO_STATUS_OK)
 		st = mango_tcp_set_ipc(a->tcp, a->ipc);
-	if (st != MANGO_STATUS_OK) {
-		fprintf(stderr, "mango_agent: %s: %s\n", argv[1], strerror(-(int)st));
-		return 1;
-	}
-	while (fgets(a->line, sizeof(a->line), stdin) != NULL) {
-		obey(a);
-		(void)fflush(stdout);
-	}
+	return st;
+}
+
+static void close_agent(struct agent *a)
+{
 	for (uint32_t i = 0; i < SOCKETS_MAX; i++)
 		if (a->sockets[i].sock != NULL)
 			(void)mango_socket_destroy(a->sockets[i].sock);
 	(void)mango_tcp_destroy(a->tcp);
 	(void)mango_ipc_close(a->ipc);
-	free(a);
-	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct agent a; /* large */
+	mango_status_e st;
+
+	if (argc != 2)
+		return 2;
+	st = open_agent(&a, argv[1]);
+	if (st != MANGO_STATUS_OK)
+		fprintf(stderr, "mango_agent: %s: %s\n", argv[1], strerror(-(int)st));
+	while (st == MANGO_STATUS_OK && fgets(a.line, sizeof(a.line), stdin) != NULL) {
+		obey(&a);
+		(void)fflush(stdout);
+	}
+	close_agent(&a);
+	return st == MANGO_STATUS_OK ? 0 : 1;
 }

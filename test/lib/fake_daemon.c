@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -660,12 +659,11 @@ static int make_memfd(uint64_t bytes, int *ret_fd, void **ret_map)
 
 static void open_wake(struct session *s, uint32_t context)
 {
-	struct epoll_event edge = { .events = EPOLLIN | EPOLLET };
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int pair[2] = { -1, -1 };
 
-	s->app.contexts[context].wake_fd = fd;
-	s->wake_view[context] = epoll_create1(EPOLL_CLOEXEC);
-	(void)epoll_ctl(s->wake_view[context], EPOLL_CTL_ADD, fd, &edge);
+	(void)socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair);
+	s->app.contexts[context].wake_fd = pair[0];
+	s->wake_view[context] = pair[1];
 }
 
 static int do_attach(struct fake_daemon *d, struct session *s, int *fds, uint32_t *nr)
