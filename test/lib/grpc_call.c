@@ -73,10 +73,10 @@ static grpc_byte_buffer *message_of(const char *hex)
 static void send_message(struct call *c, const char *hex)
 {
 	grpc_byte_buffer *buffer = message_of(hex);
-	grpc_op op = { .op = GRPC_OP_SEND_MESSAGE };
+	grpc_op op[] = { { .op = GRPC_OP_SEND_MESSAGE } };
 
-	op.data.send_message.send_message = buffer;
-	(void)batch(c, &op, 1); /* the status tells what went wrong */
+	op[0].data.send_message.send_message = buffer;
+	(void)batch(c, op, 1); /* the status tells what went wrong */
 	grpc_byte_buffer_destroy(buffer);
 }
 
@@ -100,10 +100,10 @@ static void show(grpc_byte_buffer *buffer)
 static int receive_message(struct call *c)
 {
 	grpc_byte_buffer *buffer = NULL;
-	grpc_op op = { .op = GRPC_OP_RECV_MESSAGE };
+	grpc_op op[] = { { .op = GRPC_OP_RECV_MESSAGE } };
 
-	op.data.recv_message.recv_message = &buffer;
-	if (!batch(c, &op, 1) || buffer == NULL)
+	op[0].data.recv_message.recv_message = &buffer;
+	if (!batch(c, op, 1) || buffer == NULL)
 		return 0;
 	show(buffer);
 	grpc_byte_buffer_destroy(buffer);
