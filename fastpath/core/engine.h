@@ -65,6 +65,7 @@ struct mg_fp {
 	struct mg_fp_app_slot *apps; /* [conf.apps_max] */
 	bool app_work;               /* some slot has a stash or a deletion to report */
 	bool wake_any;
+	bool told; /* entries went to some application since mg_fp_take_told() */
 	/* RFC 5961 7: a budget of challenge ACKs, of random size in each second. */
 	uint64_t challenge_ns;
 	uint32_t challenge_left;

@@ -165,6 +165,14 @@ static void flush_flow(struct mg_fp *fp, struct mg_flow *f)
 		mg_fp_pend(fp, f);
 }
 
+bool mg_fp_take_told(struct mg_fp *fp)
+{
+	bool told = fp->told;
+
+	fp->told = false;
+	return told;
+}
+
 void mg_fp_flush(struct mg_fp *fp, uint64_t now_ns)
 {
 	struct mg_flow *list;

@@ -111,6 +111,8 @@ uint32_t mg_fp_doorbells(struct mg_fp *fp, struct mg_app *app, uint32_t context,
 /* Runs the timers that are due; returns how many. */
 uint32_t mg_fp_timers(struct mg_fp *fp, uint64_t now_ns);
 void mg_fp_flush(struct mg_fp *fp, uint64_t now_ns);
+/* Did any application get an entry since the last call? Then it has work, and may want this core. */
+bool mg_fp_take_told(struct mg_fp *fp);
 /* When must mg_fp_timers() run again? UINT64_MAX: not before something else happens. */
 uint64_t mg_fp_next_ns(const struct mg_fp *fp);
 

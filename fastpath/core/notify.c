@@ -236,8 +236,11 @@ void mg_notify_wake(struct mg_fp *fp)
 			uint32_t c = (uint32_t)__builtin_ctz(s->wake_mask);
 
 			s->wake_mask &= s->wake_mask - 1;
-			if (s->app == NULL ||
-			    !mg_sleep_should_wake(&s->app->contexts[c].shm->sleeping))
+			if (s->app == NULL)
+				continue;
+			fp->told = true;
+			/* One wake-up for each sleep: the claim takes the flag back. */
+			if (!mg_sleep_claim_wake(&s->app->contexts[c].shm->sleeping))
 				continue;
 			fp->env.wake(fp->env.ctx, s->app, c);
 			mg_fp_count(fp, MG_FPS_WAKES, 1);

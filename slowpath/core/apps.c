@@ -173,7 +173,7 @@ static void wake_contexts(struct mg_slow *s, struct mg_slow_app *a)
 		uint32_t context = (uint32_t)__builtin_ctz(a->wake);
 
 		a->wake &= a->wake - 1;
-		if (mg_sleep_should_wake(&a->app->contexts[context].shm->sleeping))
+		if (mg_sleep_claim_wake(&a->app->contexts[context].shm->sleeping))
 			s->env.wake(s->env.ctx, a->app, context);
 	}
 }
