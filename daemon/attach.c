@@ -148,6 +148,28 @@ static void done(struct mg_request *request)
 	maybe_free(client);
 }
 
+/*
+ * What a client gets besides the memory: a context's wake-ups and, when it attaches, doorbells. They go to fds[*n]
+ * and on; those up to *n are to be closed, also after an error.
+ */
+static int open_fds(struct client *client, uint32_t context, bool is_attach, int *fds, uint32_t *n)
+{
+	const struct mg_attach_conf *conf = &client->attach->conf;
+	int err = mg_region_wake_open(client->session->region, context, &fds[*n]);
+
+	if (err < 0)
+		return err;
+	(*n)++;
+	for (uint32_t w = 0; is_attach && w < conf->nr_workers; w++) {
+		int fd = conf->doorbells.open(conf->doorbells.ctx, w);
+
+		if (fd < 0)
+			return fd;
+		fds[(*n)++] = fd;
+	}
+	return 0;
+}
+
 /* A reply that carries descriptors; there is always room for it unless the client misbehaves. */
 static void reply_attached(struct client *client, struct mg_request *request, uint32_t context)
 {
@@ -155,9 +177,9 @@ static void reply_attached(struct client *client, struct mg_request *request, ui
 	struct mg_region *region = client->session->region;
 	bool is_attach = request->msg.hdr.type == MG_CTL_ATTACH;
 	uint64_t id = request->msg.hdr.id;
-	int fds[FDS_MAX];
-	uint32_t n = 0;
-	int view = -1;
+	int fds[FDS_MAX] = { region->fd, conf->info->fd };
+	uint32_t first = is_attach ? 2 : 0; /* of those made for this client alone */
+	uint32_t n = first;
 	int err;
 
 	mg_ctl_init(&request->msg, (uint16_t)(request->msg.hdr.type | MG_CTL_REPLY), id, 1);
@@ -169,18 +191,11 @@ static void reply_attached(struct client *client, struct mg_request *request, ui
 		.daemon_epoch = conf->sessions->daemon_epoch,
 		.connections_max = region->connections_max,
 	};
-	if (is_attach) {
-		fds[n++] = region->fd;
-		fds[n++] = conf->info->fd;
-	}
-	err = mg_region_wake_view(region, context, &view);
-	fds[n++] = view;
-	for (uint32_t w = 0; is_attach && w < conf->nr_workers; w++)
-		fds[n++] = conf->worker_fds[w];
+	err = open_fds(client, context, is_attach, fds, &n);
 	if (err == 0)
 		err = client->nr_out > 0 ? -EAGAIN : send_msg(client, &request->msg, fds, n);
-	if (view >= 0)
-		close(view);
+	while (n > first)
+		close(fds[--n]);
 	mg_request_free(request);
 	if (err < 0)
 		hang_up(client, strerror(-err));

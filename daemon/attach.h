@@ -3,7 +3,7 @@
  * attach.h - the attach socket: where applications come in, and where the `local` transport lives.
  *
  * Idea:    a unix SEQPACKET socket; each datagram is one struct mg_ctl_msg. ATTACH gives the client its region,
- *          eventfds and token and makes the connection its session: when it hangs up, however it
+ *          wake-ups, doorbells and token and makes the connection its session: when it hangs up, however it
  *          died, the session ends. All other requests go to the handler; they need no attachment where the
  *          handler does not ask for one (health, configuration, tables).
  *          A client has at most MG_ATTACH_PIPELINE requests and unread replies together; then it is not
@@ -27,6 +27,12 @@
 	128 /* connections without a session; administrators have room for as many more */
 #define MG_ATTACH_UNATTACHED_USER_MAX 32 /* of one user */
 
+/* Where a client's doorbells come from: one for each worker, the client's own (fastpath/io/idle.h). */
+struct mg_doorbells {
+	int (*open)(void *ctx, uint32_t worker); /* a descriptor that is closed when it is passed, or -errno */
+	void *ctx;
+};
+
 struct mg_attach_conf {
 	const struct mg_log *log;
 	struct mg_loop *loop;
@@ -34,7 +40,7 @@ struct mg_attach_conf {
 	struct mg_sessions *sessions;
 	const struct mg_access *access;
 	const struct mg_info *info;
-	const int *worker_fds; /* eventfd per worker */
+	struct mg_doorbells doorbells;
 	uint32_t nr_workers;
 };
 

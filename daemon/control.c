@@ -338,7 +338,7 @@ static int start_attach(struct mg_control *control)
 		.sessions = &control->sessions,
 		.access = &control->access,
 		.info = control->parts.info,
-		.worker_fds = control->parts.worker_fds,
+		.doorbells = control->parts.doorbells,
 		.nr_workers = control->parts.nr_workers,
 	};
 	int fd = control->attach_fd;

@@ -46,7 +46,7 @@ struct mg_control_parts {
 	const struct mg_slow_link *link;
 	uint64_t daemon_epoch;
 	const struct mg_info *info;
-	const int *worker_fds;
+	struct mg_doorbells doorbells;
 	uint32_t nr_workers;
 };
 

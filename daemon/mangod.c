@@ -49,7 +49,6 @@ struct mg_daemon {
 	bool has_slow_thread;
 	struct mg_steer *steer;
 	struct worker_thread workers[MG_SHM_WORKERS_MAX];
-	int worker_fds[MG_SHM_WORKERS_MAX];
 	_Atomic int thread_err; /* first error of a thread that ended by itself */
 };
 
@@ -299,7 +298,6 @@ static int open_worker(struct mg_daemon *d, uint32_t w)
 	if (res < 0)
 		return res;
 	d->workers[w].daemon = d;
-	d->worker_fds[w] = mg_worker_doorbell_fd(d->workers[w].worker);
 	mg_slow_loop_set_worker(d->slow, w, mg_worker_bell_fd(d->workers[w].worker), conf.sleeping);
 	if (d->steer != NULL)
 		mg_steer_set_bell(d->steer, w,
@@ -404,6 +402,11 @@ static int start_threads(struct mg_daemon *d, char *err)
 		       : 0;
 }
 
+static int open_doorbell(void *ctx, uint32_t worker)
+{
+	return mg_worker_doorbell_new(((struct mg_daemon *)ctx)->workers[worker].worker);
+}
+
 static int start_control(struct mg_daemon *d, char *err)
 {
 	const struct mg_control_parts parts = {
@@ -411,7 +414,7 @@ static int start_control(struct mg_daemon *d, char *err)
 		.link = &d->link,
 		.daemon_epoch = d->secrets.daemon_epoch,
 		.info = &d->info,
-		.worker_fds = d->worker_fds,
+		.doorbells = { open_doorbell, d },
 		.nr_workers = d->limits.nr_workers,
 	};
 

@@ -7,9 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "proto/base/assert.h"
@@ -35,10 +34,12 @@ static int open_backing(struct mg_region *region, uint64_t bytes)
 	return 0;
 }
 
+/* Places for the wake-ups, so that their numbers never change while other threads use them. */
 static int open_wakes(struct mg_app *app)
 {
 	for (uint32_t c = 0; c < app->nr_contexts; c++) {
-		app->contexts[c].wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		app->contexts[c].wake_fd =
+			socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		if (app->contexts[c].wake_fd < 0)
 			return -errno;
 	}
@@ -89,21 +90,25 @@ void mg_region_free(struct mg_region *region)
 	free(region);
 }
 
-int mg_region_wake_view(const struct mg_region *region, uint32_t context, int *ret_fd)
+int mg_region_wake_open(const struct mg_region *region, uint32_t context, int *ret_fd)
 {
-	struct epoll_event edge = { .events = EPOLLIN | EPOLLET };
-	int fd = epoll_create1(EPOLL_CLOEXEC);
-	int err;
+	const int least = 1;
+	int pair[2];
+	int err = 0;
 
-	if (fd < 0)
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	if (epoll_ctl(fd, EPOLL_CTL_ADD, region->app.contexts[context].wake_fd, &edge) < 0) {
+	/* Nothing comes back, descriptors neither, and a few wake-ups that wait are enough. */
+	(void)shutdown(pair[0], SHUT_RD);                                         /* cannot fail */
+	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)); /* nor this */
+	if (dup3(pair[0], region->app.contexts[context].wake_fd, O_CLOEXEC) < 0)
 		err = -errno;
-		close(fd);
-		return err;
-	}
-	*ret_fd = fd;
-	return 0;
+	close(pair[0]);
+	if (err < 0)
+		close(pair[1]);
+	else
+		*ret_fd = pair[1];
+	return err;
 }
 
 int mg_region_context_open(struct mg_region *region, uint32_t *ret_context)

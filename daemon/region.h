@@ -4,8 +4,8 @@
  *
  * Idea:    a sparse memfd, sealed against growing and shrinking before anyone else has it, mapped by the daemon
  *          and by the application. Its trusted description (struct mg_app) goes to the slow path and the
- *          workers; this struct belongs to the control thread. All eventfds are made at once, because the
- *          workers read them without locks.
+ *          workers; this struct belongs to the control thread. The numbers of all wake-up descriptors are
+ *          taken at once, because the workers read them without locks.
  *          A context is handed to one process at a time. One that was given back is used again only when
  *          no fresh one is left; whoever gets it starts at the indices it finds in the rings.
  * Threads: the control thread; `app` as proto/path/app.h says.
@@ -43,11 +43,13 @@ int mg_region_new(const struct mg_app_layout *layout, uint64_t daemon_epoch,
 void mg_region_free(struct mg_region *region);
 
 /*
- * What the application gets of a context's eventfd: an epoll set that becomes readable with each write of ours.
- * Not the eventfd itself: it could take O_NONBLOCK off the open file, fill the count, and our writes would not
- * return. *ret_fd is the caller's. 0 or -errno.
+ * The application's end of a context's wake-ups: a datagram socket that becomes readable when we write to wake_fd.
+ * Who had the context before gets no more of them. *ret_fd is the caller's to pass and to close: we must not be
+ * the last to close it. An open file that both sides have is no good: the application could take O_NONBLOCK off,
+ * fill or empty it, hold a pipe's lock by a read into memory that it does not deliver, or likewise keep our close()
+ * from returning by an epoll set around it. Of a socket pair it has one end, and nothing that we wait for.
  */
-int mg_region_wake_view(const struct mg_region *region, uint32_t context, int *ret_fd);
+int mg_region_wake_open(const struct mg_region *region, uint32_t context, int *ret_fd);
 
 /* 0 or -ENOSPC. */
 int mg_region_context_open(struct mg_region *region, uint32_t *ret_context);

@@ -6,9 +6,9 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,7 +16,9 @@
 
 #define TIMER_SLACK_NS 1ul /* the kernel's default of 50 us would be added to every deadline */
 
-enum { DOORBELL = MG_IDLE_DOORBELL_FD, BELL = MG_IDLE_BELL_FD, OWN_FDS };
+#define DOORBELLS_AT_ONCE 16
+
+enum { DOORBELLS = MG_IDLE_DOORBELLS_FD, BELL = MG_IDLE_BELL_FD, OWN_FDS };
 
 static void close_fd(int fd)
 {
@@ -26,17 +28,17 @@ static void close_fd(int fd)
 
 int mg_idle_init(struct mg_idle *idle, uint64_t spin_ns)
 {
-	int doorbell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	int doorbells = epoll_create1(EPOLL_CLOEXEC);
 	int bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	int err = -errno;
 
-	if (doorbell < 0 || bell < 0) {
-		close_fd(doorbell);
+	if (doorbells < 0 || bell < 0) {
+		close_fd(doorbells);
 		close_fd(bell);
 		return err;
 	}
 	memset(idle, 0, sizeof(*idle));
-	idle->fds[DOORBELL] = (struct pollfd){ .fd = doorbell, .events = POLLIN };
+	idle->fds[DOORBELLS] = (struct pollfd){ .fd = doorbells, .events = POLLIN };
 	idle->fds[BELL] = (struct pollfd){ .fd = bell, .events = POLLIN };
 	idle->nr_fds = OWN_FDS;
 	idle->spin_ns = spin_ns;
@@ -64,6 +66,21 @@ int mg_idle_add(struct mg_idle *idle, int fd)
 	return 0;
 }
 
+int mg_idle_doorbell_new(const struct mg_idle *idle)
+{
+	struct epoll_event edge = { .events = EPOLLIN | EPOLLET };
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	if (epoll_ctl(idle->fds[DOORBELLS].fd, EPOLL_CTL_ADD, fd, &edge) == 0)
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
 void mg_idle_ring(const struct mg_idle *idle)
 {
 	const uint64_t one = 1;
@@ -73,14 +90,17 @@ void mg_idle_ring(const struct mg_idle *idle)
 		;
 }
 
-/* RWF_NOWAIT: O_NONBLOCK belongs to the open file, and any application that has it can take that off. */
-static void answer(int fd)
+/* Takes edges, not counts: what is in a doorbell is its application's business. The bell is ours alone. */
+static void answer(const struct mg_idle *idle, unsigned int which)
 {
+	struct epoll_event edges[DOORBELLS_AT_ONCE];
 	uint64_t rings;
-	struct iovec iov = { &rings, sizeof(rings) };
 
-	while (preadv2(fd, &iov, 1, -1, RWF_NOWAIT) < 0 && errno == EINTR)
-		;
+	if (which == BELL)
+		(void)!read(idle->fds[BELL].fd, &rings, sizeof(rings)); /* EAGAIN: nothing to take */
+	else
+		(void)epoll_wait(idle->fds[DOORBELLS].fd, edges, DOORBELLS_AT_ONCE,
+				 0); /* those that are left call again */
 }
 
 static unsigned int reasons(struct mg_idle *idle)
@@ -90,7 +110,7 @@ static unsigned int reasons(struct mg_idle *idle)
 	for (unsigned int i = 0; i < OWN_FDS; i++) {
 		if (idle->fds[i].revents == 0)
 			continue;
-		answer(idle->fds[i].fd);
+		answer(idle, i);
 		why |= MG_IDLE_DOORBELL;
 	}
 	if ((why & MG_IDLE_DOORBELL) != 0)

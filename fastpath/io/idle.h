@@ -9,11 +9,12 @@
  * Use:     each loop: mg_idle_busy() after work, else mg_idle_should_sleep(). To sleep: announce it
  *          where producers look, check every source once more, mg_idle_wait(), take the
  *          announcement back.
- *          There are two eventfds: applications have the doorbell and can do with it what they like - read
- *          it, fill it up, make it block; the bell stays within the daemon, whose threads may write it
- *          without fear.
- * Threads: one worker; mg_idle_ring() from any thread.
- * Memory:  the struct; two eventfds.
+ *          Applications ring doorbells: each attachment has an eventfd of its own, of which only the edges are
+ *          taken (an epoll set), so that whoever reads it, fills it or makes it block hurts nobody else. We close
+ *          it once it is passed; the set forgets it when the application does. The bell is an eventfd that stays
+ *          within the daemon.
+ * Threads: one worker; mg_idle_ring() and mg_idle_doorbell_new() from any thread.
+ * Memory:  the struct; an eventfd and an epoll set.
  */
 #ifndef MG_IO_IDLE_H
 #define MG_IO_IDLE_H
@@ -22,8 +23,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MG_IDLE_FDS_MAX 34    /* the doorbell, the bell and the queues */
-#define MG_IDLE_DOORBELL_FD 0 /* in fds */
+#define MG_IDLE_FDS_MAX 34    /* the doorbells, the bell and the queues */
+#define MG_IDLE_DOORBELLS_FD 0 /* in fds */
 #define MG_IDLE_BELL_FD 1
 #define MG_IDLE_NAP_MIN_NS 20000ull
 #define MG_IDLE_NAP_MAX_NS 1000000ull
@@ -38,7 +39,7 @@ enum mg_idle_reason {
 };
 
 struct mg_idle {
-	struct pollfd fds[MG_IDLE_FDS_MAX]; /* the doorbell, the bell, then the sources */
+	struct pollfd fds[MG_IDLE_FDS_MAX]; /* the doorbells, the bell, then the sources */
 	unsigned int nr_fds;
 	bool naps;       /* some source has no descriptor */
 	uint64_t nap_ns; /* grows while nothing comes */
@@ -47,20 +48,20 @@ struct mg_idle {
 	uint64_t sleeps, wakes_port, wakes_doorbell, wakes_timer;
 };
 
-/* 0 or -errno; the eventfds are made here. */
+/* 0 or -errno; the descriptors are made here. */
 int mg_idle_init(struct mg_idle *idle, uint64_t spin_ns);
 void mg_idle_fini(struct mg_idle *idle);
 
 /* A source: its descriptor, or -1 when it has none and must be looked at from time to time. */
 int mg_idle_add(struct mg_idle *idle, int fd);
 
-/* The worker's doorbell, to be handed to applications, which ring it with a write of 8 bytes. */
-static inline int mg_idle_doorbell_fd(const struct mg_idle *idle)
-{
-	return idle->fds[MG_IDLE_DOORBELL_FD].fd;
-}
+/*
+ * A doorbell for one application, which rings it with a write of 8 bytes: a descriptor, the caller's to pass and
+ * to close, or -errno.
+ */
+int mg_idle_doorbell_new(const struct mg_idle *idle);
 
-/* The same for the daemon's own threads; nobody else may have it. */
+/* The eventfd of the daemon's own threads; nobody else may have it. */
 static inline int mg_idle_bell_fd(const struct mg_idle *idle)
 {
 	return idle->fds[MG_IDLE_BELL_FD].fd;

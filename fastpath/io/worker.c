@@ -388,9 +388,9 @@ void mg_worker_set_live(struct mg_worker *w, const struct mg_worker_live *live)
 	atomic_store_explicit(&w->is_changed, true, memory_order_release);
 }
 
-int mg_worker_doorbell_fd(const struct mg_worker *w)
+int mg_worker_doorbell_new(const struct mg_worker *w)
 {
-	return mg_idle_doorbell_fd(&w->idle);
+	return mg_idle_doorbell_new(&w->idle);
 }
 
 int mg_worker_bell_fd(const struct mg_worker *w)

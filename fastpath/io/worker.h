@@ -12,7 +12,7 @@
  *          With the slow path inline, its turn is part of worker 0's.
  * Use:     1. mg_worker_new()  2. mg_worker_run() in a thread of its own  3. mg_worker_stop() from any
  *          thread, join  4. mg_worker_free()
- * Threads: run: the worker's own. stop, counters, doorbell_fd: any.
+ * Threads: run: the worker's own. stop, counters, doorbells: any.
  * Memory:  the engine's and the worker's own, taken at new.
  */
 #ifndef MG_IO_WORKER_H
@@ -74,9 +74,12 @@ struct mg_worker_live {
 };
 void mg_worker_set_live(struct mg_worker *worker, const struct mg_worker_live *live);
 
-/* The eventfd that wakes the worker when its sleeping word is 1: for applications. */
-int mg_worker_doorbell_fd(const struct mg_worker *worker);
-/* The same for the daemon's threads; never to be given away (idle.h). */
+/*
+ * A descriptor for one application, which wakes the worker by writing 8 bytes to it when the worker's sleeping word
+ * is 1; the caller passes and closes it. Or -errno.
+ */
+int mg_worker_doorbell_new(const struct mg_worker *worker);
+/* The eventfd for the same by the daemon's threads; never to be given away (idle.h). */
 int mg_worker_bell_fd(const struct mg_worker *worker);
 
 /* Counters of the worker, of what its ports' packets were dropped for, and of its engine. False past the end. */

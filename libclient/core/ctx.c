@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -33,22 +32,6 @@ static void bind_rings(struct mg_ctx *ctx)
 					db->entries, sizeof(struct mg_shm_doorbell), 0);
 }
 
-/* Our own wake-ups come by the same descriptor as the daemon's. */
-static int open_kick(struct mg_ctx *ctx)
-{
-	struct epoll_event edge = { .events = EPOLLIN | EPOLLET };
-	int err;
-
-	ctx->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (ctx->kick_fd < 0)
-		return -errno;
-	if (epoll_ctl(ctx->event_fd, EPOLL_CTL_ADD, ctx->kick_fd, &edge) == 0)
-		return 0;
-	err = errno == EINVAL ? -EPROTO : -errno; /* it is no epoll set */
-	close(ctx->kick_fd);
-	return err;
-}
-
 /* The daemon's half: number and wake-ups. */
 static int open_context(struct mg_ctx *ctx, uint32_t nr_contexts)
 {
@@ -56,7 +39,11 @@ static int open_context(struct mg_ctx *ctx, uint32_t nr_contexts)
 
 	if (err < 0)
 		return err;
-	err = ctx->index < nr_contexts ? open_kick(ctx) : -EPROTO;
+	ctx->kick_fd = -1;
+	if (ctx->index >= nr_contexts)
+		err = -EPROTO;
+	else if ((ctx->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+		err = -errno;
 	if (err < 0)
 		close(ctx->event_fd);
 	return err;

@@ -63,7 +63,7 @@ struct mg_ctx {
 	struct mg_ctx *next_idle;
 	uint32_t index;
 	struct mg_shm_context *shm;
-	int event_fd; /* the daemon's: an epoll set of edges, readable when it woke us; kick_fd is in it, too */
+	int event_fd;     /* our end of a socket: a datagram when the daemon wakes us */
 	int kick_fd;      /* our own eventfd */
 	uint32_t spin_ns; /* at most; now and then less, see adapt_spin() */
 

@@ -4,13 +4,16 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "libclient/core/clock.h"
 #include "libclient/core/ctx.h"
+#include "proto/base/bits.h"
 #include "proto/base/sleep.h"
+
+/* What a leader sleeps on. */
+enum { EVENT, KICK, ATTACH };
 
 /* A follower; on its thread's stack while it is listed. */
 struct waiter {
@@ -112,20 +115,26 @@ static bool spin(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key, 
 	}
 }
 
-/* Takes the edges of both eventfds; their counts are nobody's business. */
-static void drain(struct mg_ctx *ctx)
+/* The daemon writes one datagram for each sleep; what is left by chance wakes us once more. */
+static void drain(const struct mg_ctx *ctx, const struct pollfd *pfd)
 {
-	struct epoll_event edges[2];
+	uint64_t wakes[8];
 
-	(void)epoll_wait(ctx->event_fd, edges, 2, 0); /* EINTR: they wake us once more */
+	if (pfd[EVENT].revents != 0)
+		(void)!read(ctx->event_fd, wakes, sizeof(wakes)); /* both do not block, and */
+	if (pfd[KICK].revents != 0)
+		(void)!read(ctx->kick_fd, wakes, sizeof(wakes)); /* only their being empty matters */
 }
 
 /* Locked; lets the lock go while it sleeps. Says why it woke: 0, -EINTR or -ETIMEDOUT. */
 static int sleep_once(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key,
 		      uint64_t deadline_ns)
 {
-	struct pollfd pfd[2] = { { .fd = ctx->event_fd, .events = POLLIN },
-				 { .fd = ctx->client->attach_fd, .events = POLLRDHUP } };
+	struct pollfd pfd[] = {
+		[EVENT] = { .fd = ctx->event_fd, .events = POLLIN },
+		[KICK] = { .fd = ctx->kick_fd, .events = POLLIN },
+		[ATTACH] = { .fd = ctx->client->attach_fd, .events = POLLRDHUP },
+	};
 	struct timespec left = mg_clock_left(deadline_ns);
 	int n, err;
 
@@ -136,12 +145,12 @@ static int sleep_once(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t 
 	}
 	ctx->leader_sleeps = true; /* from here on who moves our count by hand writes the eventfd */
 	mg_ctx_unlock(ctx);
-	n = ppoll(pfd, 2, deadline_ns == MG_TIME_NEVER ? NULL : &left, NULL);
+	n = ppoll(pfd, MG_ARRAY_SIZE(pfd), deadline_ns == MG_TIME_NEVER ? NULL : &left, NULL);
 	err = errno;
 	mg_sleep_cancel(&ctx->shm->sleeping);
-	if (n > 0 && pfd[0].revents != 0)
-		drain(ctx);
-	if (n > 0 && pfd[1].revents != 0)
+	if (n > 0)
+		drain(ctx, pfd);
+	if (n > 0 && pfd[ATTACH].revents != 0)
 		mg_client_die(ctx->client, "attach socket hung up");
 	mg_ctx_lock(ctx);
 	ctx->leader_sleeps = false;

@@ -35,7 +35,7 @@ enum mg_ctl_type {
 	MG_CTL_TCP_SET_OPTION = 9,   /* n option */
 	MG_CTL_TCP_GET_OPTION = 10,  /* n option -> n option with value filled in */
 	MG_CTL_ATTACH = 11,          /* attach socket only: 1 attach -> 1 attached + descriptors */
-	MG_CTL_CONTEXT_OPEN = 12,    /* attach socket only: -> 1 attached (index) + eventfd */
+	MG_CTL_CONTEXT_OPEN = 12,    /* attach socket only: -> 1 attached (index) + wake-ups */
 	MG_CTL_CONNECTIONS = 13,     /* paged -> n conn_info */
 	MG_CTL_LISTENERS = 14,       /* paged -> n listener_info */
 	MG_CTL_STATS = 15,           /* paged -> n counter */
@@ -221,8 +221,9 @@ struct mg_ctl_attach {
 };
 
 /*
- * With SCM_RIGHTS, in this order: region memfd, info memfd, the context's eventfd, one eventfd per worker.
- * CONTEXT_OPEN passes the context's eventfd only.
+ * With SCM_RIGHTS, in this order: region memfd, info memfd, the context's wake-ups (a datagram socket: a datagram
+ * arrives when the daemon wakes it), one doorbell per worker (an eventfd of this attachment's own).
+ * CONTEXT_OPEN passes the context's wake-ups only.
  */
 struct mg_ctl_attached {
 	struct mg_ctl_token token;

@@ -9,7 +9,7 @@
  *          the workers (MG_CMD_APP_DEL), and gives it back when all have answered; then it is freed.
  * Threads: fields are constant after mg_app_new(), but for the ring handles: events[c][p] belongs to
  *          producer p (0 the slow path, w + 1 worker w), doorbells[c][w] to worker w. `wake` of a context is
- *          an eventfd that any of them may write.
+ *          a datagram socket that any of them may write (daemon/region.h).
  */
 #ifndef MG_PATH_APP_H
 #define MG_PATH_APP_H
@@ -21,7 +21,7 @@
 
 struct mg_app_context {
 	struct mg_shm_context *shm;
-	int wake_fd; /* eventfd of the application */
+	int wake_fd; /* a write wakes the application; whatever it answers means that it is awake or gone */
 	struct mg_spsc events[MG_SHM_PRODUCERS_MAX];
 	struct mg_spsc doorbells[MG_SHM_WORKERS_MAX];
 };

@@ -93,7 +93,7 @@ static_assert(sizeof(struct mg_shm_header) == 256, "ABI");
  * application, line 1 by the daemon.
  */
 struct mg_shm_context {
-	/* 1: wake it after pushing events, by an edge in the epoll set that it was given */
+	/* 1: wake it after pushing events, by a datagram to the socket that it was given */
 	alignas(64) _Atomic uint32_t sleeping;
 	uint32_t reserved0[15];
 	alignas(64) _Atomic uint32_t
@@ -218,7 +218,7 @@ struct mg_shm_info {
 	uint32_t reserved[11];
 	struct {
 		alignas(64) _Atomic uint32_t
-			sleeping; /* 1: write the worker's eventfd after ringing */
+			sleeping; /* 1: write the doorbell for this worker after ringing */
 		/*
 		 * Counts the worker's sleeps: moved on before each `sleeping = 1`, so that an application
 		 * wakes it once per sleep and not once per doorbell. Stays 0 in a worker that does not count.

@@ -5,16 +5,22 @@
 One table of requests runs over every transport. The hostile half always has another application's traffic going
 on beside it, which must not notice.
 """
+import contextlib
+import ctypes
+import fcntl
 import json
+import mmap
 import os
 import random
 import re
+import select
 import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -559,7 +565,7 @@ class Hostile:
         expect_equal(reply.status, 0, "listen: " + reply.text)
         listener = rc.LISTEN.unpack_from(reply.items)[5]
         self.raw.ask(rc.TCP_ACCEPT, [rc.ACCEPT.pack(listener, 1000)], token=self.raw.token)
-        self.peer = bed.peer_start(hold_and_talk, conns)
+        self.peer = bed.peer_start(hold_and_talk, conns, self.raw.fds)
         self.windows = wait_for("its connections", lambda: len(w := self.raw.open_windows()) == conns and w)
 
     def end(self):
@@ -567,8 +573,10 @@ class Hostile:
         self.peer.result(20)
 
 
-def hold_and_talk(n):
-    """n connections that send now and then until they are reset."""
+def hold_and_talk(n, fds):
+    """n connections that send now and then until they are reset. fds: of the application, not for us."""
+    for fd in fds:
+        os.close(fd)
     conns = [tcp(DUT_ADDR, VICTIM_PORT) for _ in range(n)]
     deadline = time.monotonic() + 10
     while conns and time.monotonic() < deadline:
@@ -659,9 +667,108 @@ def break_flags(raw, w, rng):
         raw.ring(w)
 
 
+def refuses(call, *words):
+    try:
+        call(*words)
+    except OSError:
+        return True
+    return False
+
+
+def ring_and_steal(fds):
+    """Writes and reads the doorbells without end."""
+    while True:
+        for fd in fds:
+            os.write(fd, struct.pack("<Q", 1))
+            os.read(fd, 8)
+
+
+def hold_locks(raw):
+    """
+    Keeps the kernel's locks of everything it has: an epoll set around the wake-ups and doorbells that waits for its own
+    memory while it delivers, and a write into the region that waits for its own memory, too. Nothing else has the
+    descriptors then, and whoever closes or punches them without care waits with it.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    uffd = libc.syscall(323, os.O_CLOEXEC)
+    if uffd < 0:
+        return
+    fcntl.ioctl(uffd, 0xc018aa3f, struct.pack("<QQQ", 0xaa, 0, 0))
+    page = libc.mmap(None, 4096, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+    fcntl.ioctl(uffd, 0xc020aa00, struct.pack("<QQQQ", page, 4096, 1, 0))
+    trap = ctypes.c_void_p(page)
+    threading.Thread(target=libc.write, args=(raw.fds[0], trap, 4096), daemon=True).start()
+    with select.epoll() as ep:
+        for fd in raw.fds[2:]:
+            ep.register(fd, select.EPOLLIN)
+            os.close(fd)
+        libc.epoll_wait(ep.fileno(), trap, 10, -1)
+        time.sleep(60)
+
+
+def break_descriptors(raw, w, _):
+    region, info, wake, *bells = raw.fds
+    for fd in (region, info):
+        expect(refuses(os.ftruncate, fd, 0) and refuses(os.ftruncate, fd, 1 << 40), "a memfd changes its size")
+        expect(refuses(fcntl.fcntl, fd, F_ADD_SEALS, 8), "a memfd takes a further seal")
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    expect(refuses(os.pwrite, info, b"x", 0), "the info page can be written")
+    expect(refuses(mmap.mmap, info, os.fstat(info).st_size), "the info page can be mapped for writing")
+    for fd in (wake, *bells):
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, fcntl.F_SETOWN, bed.daemon.pid)
+        fcntl.fcntl(fd, fcntl.F_SETFL, (flags | os.O_ASYNC) & ~os.O_NONBLOCK)
+    with socket.socket(fileno=os.dup(wake)) as s:
+        expect(refuses(s.send, b"x", socket.MSG_DONTWAIT), "it can write to its wake-ups")
+        expect(refuses(s.sendmsg, [b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", region))],
+                       socket.MSG_DONTWAIT), "it can send descriptors to its wake-ups")
+    for child in (os.fork() for _ in range(2)):
+        if child == 0:
+            ring_and_steal(bells)
+        thieves.append(child)
+    struct.pack_into("<I", raw.region, raw.section(rc.CONTEXTS)[0], 1)  # it sleeps, and never takes a wake-up
+    for _ in range(2000):
+        raw.ring(w)
+        struct.pack_into("<I", raw.region, raw.section(rc.CONTEXTS)[0], 1)
+        time.sleep(0.0005)
+    for child in thieves:
+        os.kill(child, signal.SIGKILL)
+    for fd in bells:
+        os.set_blocking(fd, False)
+        with contextlib.suppress(OSError):
+            os.write(fd, struct.pack("<Q", (1 << 64) - 2))
+        os.set_blocking(fd, True)
+    expect_alive()
+    child = os.fork()
+    if child == 0:
+        raw.sock.close()
+        time.sleep(0.3)  # not we: the daemon is to be the last to close, if it still has anything of it
+        hold_locks(raw)
+        os._exit(0)
+    thieves.append(child)
+    for fd in (wake, *bells):
+        os.close(fd)
+    raw.fds = [region, info]
+    time.sleep(0.8)
+
+
 # what it does, and whether the daemon must throw it out for it (else it may)
 BREAKS = [(break_rx_head, True), (break_tx_head, True), (break_tx_back, True), (break_doorbells, True),
-          (break_events, False), (break_flags, False), (break_windows, False), (break_everything, False)]
+          (break_events, False), (break_flags, False), (break_windows, False), (break_everything, False),
+          (break_descriptors, False)]
+F_ADD_SEALS = 1033
+thieves = []  # processes of break_descriptors() that outlive its session
+
+
+def end_thieves():
+    while thieves:
+        child = thieves.pop()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def hostile(function, must_go):
@@ -679,7 +786,10 @@ def hostile(function, must_go):
                 expect_alive()
             finally:
                 h.end()
-            wait_for("everything of it is freed", lambda: (counts(), resources()) == before, 3)
+            try:
+                wait_for("everything of it is freed", lambda: (counts(), resources()) == before, 3)
+            finally:
+                end_thieves()
         wait_for("all is over", lambda: counts() == {"sessions": 0, "connections": 0, "listeners": 0}, 5)
 
     return one
@@ -690,7 +800,6 @@ def hostile(function, must_go):
 
 def sink_and_poke(stop_file):
     """Takes whatever victims send, and keeps connecting to them, until the file is there."""
-    import select
     ls = socket.socket()
     ls.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     ls.bind((PEER_ADDR, 9500))

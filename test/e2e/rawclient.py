@@ -110,7 +110,7 @@ class Raw:
         return reply
 
     def map(self):
-        """The region, writable. fds: region, info, context's eventfd, workers' eventfds."""
+        """The region, writable. fds: region, info, the context's wake-ups, doorbells."""
         self.region = mmap.mmap(self.fds[0], self.region_bytes)
         return self.region
 

@@ -35,15 +35,22 @@ static void test_reasons(void **state)
 {
 	const uint64_t one = 1;
 	struct mg_idle idle;
-	int source[2];
+	int source[2], door;
 
 	(void)state;
 	assert_int_equal(pipe(source), 0);
 	assert_int_equal(mg_idle_init(&idle, 0), 0);
 	assert_int_equal(mg_idle_add(&idle, source[0]), 0);
 	assert_int_equal(wait_ms(&idle, 1), MG_IDLE_TIMER);
-	assert_int_equal(write(mg_idle_doorbell_fd(&idle), &one, sizeof(one)), sizeof(one));
-	assert_int_equal(wait_ms(&idle, 1000), MG_IDLE_DOORBELL);
+	door = mg_idle_doorbell_new(&idle);
+	assert_true(door >= 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(write(door, &one, sizeof(one)), sizeof(one));
+		assert_int_equal(wait_ms(&idle, 1000), MG_IDLE_DOORBELL);
+		assert_int_equal(wait_ms(&idle, 1), MG_IDLE_TIMER);
+	}
+	close(door);
+	assert_int_equal(wait_ms(&idle, 1), MG_IDLE_TIMER);
 	mg_idle_ring(&idle);
 	mg_idle_ring(&idle);
 	assert_int_equal(wait_ms(&idle, 1000), MG_IDLE_DOORBELL);
@@ -55,7 +62,7 @@ static void test_reasons(void **state)
 	close(source[1]);
 }
 
-/* Takes every ring away before the worker does, through a descriptor that blocks. */
+/* Takes every ring of its own doorbell away, through a descriptor that blocks. */
 static void *thief(void *arg)
 {
 	int fd = *(const int *)arg;
@@ -66,30 +73,64 @@ static void *thief(void *arg)
 			return NULL;
 }
 
+/* What one application does to its doorbell neither blocks the worker nor takes another's rings. */
 static void test_doorbell_in_bad_hands(void **state)
 {
-	const uint64_t one = 1, end = 1ull << 32;
+	const uint64_t one = 1, end = 1ull << 32, most = UINT64_MAX - 1;
 	struct mg_idle idle;
 	pthread_t thread;
-	int fd;
+	int bad, full, good;
 
 	(void)state;
 	assert_int_equal(mg_idle_init(&idle, 0), 0);
-	fd = mg_idle_doorbell_fd(&idle);
-	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
-	assert_int_equal(pthread_create(&thread, NULL, thief, &fd), 0);
+	bad = mg_idle_doorbell_new(&idle);
+	full = mg_idle_doorbell_new(&idle);
+	good = mg_idle_doorbell_new(&idle);
+	assert_int_equal(fcntl(bad, F_SETFL, 0), 0);
+	assert_int_equal(fcntl(full, F_SETFL, 0), 0);
+	assert_int_equal(write(full, &most, sizeof(most)), sizeof(most));
+	assert_int_equal(pthread_create(&thread, NULL, thief, &bad), 0);
 	alarm(10); /* a worker that hangs would hang here */
 	for (int i = 0; i < 2000; i++) {
-		assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
-		(void)wait_ms(&idle, 1);
+		assert_int_equal(write(bad, &one, sizeof(one)), sizeof(one));
+		while (wait_ms(&idle, 0) == MG_IDLE_DOORBELL)
+			;
+		assert_int_equal(write(good, &one, sizeof(one)), sizeof(one));
+		assert_int_equal(wait_ms(&idle, 1000), MG_IDLE_DOORBELL);
 		mg_idle_ring(&idle);
-		assert_true((wait_ms(&idle, 1000) & MG_IDLE_DOORBELL) !=
-			    0); /* ours is not theirs */
+		assert_int_equal(wait_ms(&idle, 1000), MG_IDLE_DOORBELL);
 	}
 	alarm(0);
-	assert_int_equal(write(fd, &end, sizeof(end)), sizeof(end));
-	/* One of the two gets it; the thief does when nobody competes. */
+	assert_int_equal(write(bad, &end, sizeof(end)), sizeof(end));
 	assert_int_equal(pthread_join(thread, NULL), 0);
+	close(bad);
+	close(full);
+	close(good);
+	mg_idle_fini(&idle);
+}
+
+/* The set has room for everyone, and forgets who is gone. */
+static void test_many_doorbells(void **state)
+{
+	const uint64_t one = 1;
+	struct mg_idle idle;
+	int fds[100];
+	int calls = 0;
+
+	(void)state;
+	assert_int_equal(mg_idle_init(&idle, 0), 0);
+	for (int i = 0; i < 100; i++) {
+		fds[i] = mg_idle_doorbell_new(&idle);
+		assert_int_equal(write(fds[i], &one, sizeof(one)), sizeof(one));
+	}
+	while (wait_ms(&idle, 0) == MG_IDLE_DOORBELL)
+		calls++;
+	assert_in_range(calls, 1, 10);
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(write(fds[i], &one, sizeof(one)), sizeof(one));
+		close(fds[i]);
+	}
+	assert_int_equal(wait_ms(&idle, 1), MG_IDLE_TIMER);
 	mg_idle_fini(&idle);
 }
 
@@ -98,6 +139,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_doorbell_in_bad_hands),
+		cmocka_unit_test(test_many_doorbells),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
