@@ -25,8 +25,6 @@
 #define PLACES_MAX 2048
 #define EVENTS_PER_TURN 256
 #define REQUESTS_PER_TURN 64
-#define PUNCH_BYTES_MIN \
-	(256u << 10) /* smaller rings are soon used again: giving their pages back costs more */
 
 struct worker_end {
 	struct mg_msgring commands;
@@ -145,13 +143,6 @@ static void on_wake(void *ctx, struct mg_app *app, uint32_t context)
 		ring_fd(app->contexts[context].wake_fd);
 }
 
-static void on_ring_freed(void *ctx, struct mg_app *app, uint64_t off, uint32_t bytes)
-{
-	(void)ctx;
-	if (bytes >= PUNCH_BYTES_MIN) /* a failure costs memory only */
-		(void)madvise(app->base + off, bytes, MADV_REMOVE);
-}
-
 static size_t ring_bytes(const struct mg_slow_loop_conf *conf, uint32_t *ret_command,
 			 uint32_t *ret_event)
 {
@@ -229,7 +220,7 @@ int mg_slow_loop_new(const struct mg_slow_loop_conf *conf, struct mg_slow_loop *
 		.drained = on_drained,
 		.wake = on_wake,
 		.app_broken = on_app_broken,
-		.ring_freed = on_ring_freed,
+		/* ring_freed: no. The application may hold the file's lock for ever, and a hole needs it. */
 	};
 	int err;
 
