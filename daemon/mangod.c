@@ -216,7 +216,7 @@ static int open_control(struct mg_daemon *d, char *err)
 	return mg_control_open(&d->control, &conf, err, ERR_BYTES);
 }
 
-/* As many descriptors as we may have: each session takes about twenty. */
+/* As many descriptors as we may have: each session takes about forty. */
 static void raise_limits(const struct mg_daemon *d)
 {
 	struct rlimit limit;

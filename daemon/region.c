@@ -113,7 +113,7 @@ int mg_region_wake_open(const struct mg_region *region, uint32_t context, int *r
 
 int mg_region_context_open(struct mg_region *region, uint32_t *ret_context)
 {
-	uint32_t all = (1u << MG_REGION_CONTEXTS) - 1;
+	uint32_t all = UINT32_MAX >> (32 - MG_REGION_CONTEXTS);
 	uint32_t fresh = all & ~region->contexts_used & ~region->contexts_old;
 	uint32_t usable = fresh != 0 ? fresh : all & ~region->contexts_used;
 
@@ -121,6 +121,9 @@ int mg_region_context_open(struct mg_region *region, uint32_t *ret_context)
 		return -ENOSPC;
 	*ret_context = (uint32_t)__builtin_ctz(usable);
 	region->contexts_used |= 1u << *ret_context;
+	/* Before the application can ring there: it hears of the context by a message that is sent later. */
+	atomic_fetch_or_explicit(&region->app.contexts_open, 1u << *ret_context,
+				 memory_order_relaxed);
 	return 0;
 }
 

@@ -20,7 +20,8 @@
 #include "proto/base/list.h"
 #include "proto/path/app.h"
 
-#define MG_REGION_CONTEXTS 16 /* threads and processes of one application that wait for events */
+/* Threads and processes of one application that wait for events; libmango.h promises as many TCP handles. */
+#define MG_REGION_CONTEXTS MG_SHM_CONTEXTS_MAX
 
 struct mg_region {
 	struct mg_list_node node; /* of all (session.c) */

@@ -220,6 +220,11 @@ static void take_commands(struct mg_worker *w, uint64_t now_ns)
 	}
 }
 
+static uint32_t open_contexts(const struct mg_app *app)
+{
+	return atomic_load_explicit(&app->contexts_open, memory_order_relaxed);
+}
+
 static void take_doorbells(struct mg_worker *w, uint64_t now_ns)
 {
 	uint32_t nr_apps = mg_fp_nr_apps(w->fp);
@@ -229,10 +234,13 @@ static void take_doorbells(struct mg_worker *w, uint64_t now_ns)
 
 		if (app == NULL)
 			continue;
-		for (uint32_t c = 0; c < app->nr_contexts; c++)
+		for (uint32_t open = open_contexts(app); open != 0; open &= open - 1) {
+			uint32_t c = (uint32_t)__builtin_ctz(open);
+
 			if (!mg_spsc_is_empty(&app->contexts[c].doorbells[w->conf.number]) &&
 			    mg_fp_doorbells(w->fp, app, c, DOORBELLS_PER_TURN, now_ns) > 0)
 				w->worked = true;
+		}
 	}
 }
 
@@ -297,8 +305,10 @@ static bool is_pending(const struct mg_worker *w)
 	for (uint32_t a = 0; a < mg_fp_nr_apps(w->fp); a++) {
 		const struct mg_app *app = mg_fp_app(w->fp, a);
 
-		for (uint32_t c = 0; app != NULL && c < app->nr_contexts; c++)
-			if (!mg_spsc_is_empty(&app->contexts[c].doorbells[w->conf.number]))
+		for (uint32_t open = app != NULL ? open_contexts(app) : 0; open != 0;
+		     open &= open - 1)
+			if (!mg_spsc_is_empty(&app->contexts[__builtin_ctz(open)]
+						       .doorbells[w->conf.number]))
 				return true;
 	}
 	return false;

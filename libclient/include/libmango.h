@@ -19,7 +19,7 @@
  * Threads: IPC and TCP handles may be used by any threads. The sockets of a TCP handle may be used by several
  * threads, each socket by one thread at a time; one thread may send while another receives, and any number may
  * accept on one listener. Destroying is for the last user. For servers with a thread per core, one TCP handle
- * per thread shares nothing between them (up to 32 per IPC handle).
+ * per thread shares nothing between them (up to 32 per IPC handle, those of forked children included).
  * Signals: no signal is raised; a send after the end returns -EPIPE.
  * fork(): a child must not use its parent's handles, not even to destroy them; it opens its own. Memory and
  * descriptors of the parent's handles are left to exec or exit.
@@ -401,7 +401,7 @@ MANGO_API mango_status_e mango_socket_bind(mango_socket_h sock, const struct soc
  * Makes it a listener.
  *
  * @param backlog  how many connections may wait to be accepted; < 1: 1
- * @return 0; -EADDRINUSE; -EADDRNOTAVAIL: not an address of the daemon; -EACCES: not this port for this user
+ * @return 0; -EADDRINUSE; -EADDRNOTAVAIL: not an address of the daemon
  *
  * Blocks for one round trip. A second call changes nothing and returns 0.
  */

@@ -35,6 +35,8 @@ struct mg_app {
 	uint32_t nr_windows;
 	uint32_t nr_contexts;
 	uint32_t nr_workers;
+	/* Contexts that were ever handed out, a bit each: only there workers look for doorbells. By the control thread. */
+	_Atomic uint32_t contexts_open;
 	uint64_t payload_off; /* section of payload rings */
 	uint64_t payload_bytes;
 	struct mg_app_context contexts[MG_SHM_CONTEXTS_MAX];
