@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/instance.h"
@@ -174,6 +175,35 @@ static bool is_admin(const struct mg_grpc_socket *socket, int fd)
 	return mg_tcp_peer_uid(fd, &uid) == 0 && mg_access_is_admin(socket->listen->access, uid);
 }
 
+/* Forgets those that gRPC has closed: it does not tell. A number that was given to another file has another inode. */
+static void forget_closed(struct mg_grpc_listen *listen)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < listen->nr_connections; i++) {
+		struct stat st;
+
+		if (fstat(listen->connections[i].fd, &st) == 0 &&
+		    st.st_ino == listen->connections[i].ino)
+			listen->connections[kept++] = listen->connections[i];
+	}
+	listen->nr_connections = kept;
+}
+
+/* False: there are too many already. */
+static bool remember(struct mg_grpc_listen *listen, int fd, bool admin)
+{
+	uint32_t max = admin ? MG_GRPC_CONNECTIONS_MAX : MG_GRPC_CONNECTIONS_MAX / 4 * 3;
+	struct stat st;
+
+	if (listen->nr_connections >= max)
+		forget_closed(listen);
+	if (listen->nr_connections >= max || fstat(fd, &st) < 0)
+		return false;
+	listen->connections[listen->nr_connections++] = (struct mg_grpc_connection){ fd, st.st_ino };
+	return true;
+}
+
 static void on_retry(struct mg_loop_timer *timer)
 {
 	struct mg_grpc_listen *listen = mg_container_of(timer, struct mg_grpc_listen, retry);
@@ -191,9 +221,14 @@ static void on_socket(struct mg_loop_source *source, uint32_t events)
 
 	(void)events; /* EPOLLIN */
 	if (fd >= 0) {
+		bool admin = is_admin(socket, fd);
+
 		if (socket->path[0] == '\0')
 			(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		mg_grpc_server_adopt(listen->server, fd, is_admin(socket, fd));
+		if (remember(listen, fd, admin))
+			mg_grpc_server_adopt(listen->server, fd, admin);
+		else
+			close(fd);
 		return;
 	}
 	if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS)

@@ -13,6 +13,7 @@
 #define MG_GRPC_LISTEN_H
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "daemon/access.h"
 #include "daemon/grpc_server.h"
@@ -29,6 +30,15 @@ struct mg_grpc_socket {
 	char path[MG_CONF_TEXT_MAX]; /* unix: is removed at the end */
 };
 
+/* Connections at the same time; the last quarter is for administrators. Streams of each: grpc_server.c. */
+#define MG_GRPC_CONNECTIONS_MAX 256
+
+/* A socket that gRPC has, as long as its number still means the same. */
+struct mg_grpc_connection {
+	int fd;
+	ino_t ino;
+};
+
 struct mg_grpc_listen {
 	const struct mg_log *log;
 	struct mg_loop *loop;
@@ -37,6 +47,8 @@ struct mg_grpc_listen {
 	struct mg_loop_timer retry;
 	uint32_t nr_sockets;
 	struct mg_grpc_socket sockets[MG_GRPC_SOCKETS_MAX];
+	uint32_t nr_connections;
+	struct mg_grpc_connection connections[MG_GRPC_CONNECTIONS_MAX];
 };
 
 void mg_grpc_listen_init(struct mg_grpc_listen *listen, struct mg_loop *loop,

@@ -935,6 +935,36 @@ static void test_contexts_and_fork(void **state)
 	free(msg);
 }
 
+/* The next one past the limit is hung up on; there is room again when some have gone. */
+static void test_grpc_connections_run_out(void **state)
+{
+	struct world *w = *state;
+	const struct mg_transport_ops *ops = &mango_transport_module;
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct pollfd pfd = { .events = POLLIN };
+	struct mg_transport *t;
+	int fds[MG_GRPC_CONNECTIONS_MAX + 1];
+
+	assert_true(strlen(w->grpc_unix + 5) < sizeof(sa.sun_path));
+	memcpy(sa.sun_path, w->grpc_unix + 5, strlen(w->grpc_unix + 5));
+	for (int i = 0; i <= MG_GRPC_CONNECTIONS_MAX; i++) {
+		fds[i] = socket(AF_UNIX, SOCK_STREAM, 0);
+		assert_int_equal(connect(fds[i], (struct sockaddr *)&sa, sizeof(sa)), 0);
+	}
+	pfd.fd = fds[MG_GRPC_CONNECTIONS_MAX];
+	assert_int_equal(poll(&pfd, 1, 5000), 1);
+	assert_true((pfd.revents & POLLHUP) != 0);
+	pfd.fd = fds[MG_GRPC_CONNECTIONS_MAX - 1];
+	assert_false(poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLHUP) != 0);
+	for (int i = 0; i <= MG_GRPC_CONNECTIONS_MAX; i++)
+		close(fds[i]);
+	for (int tries = 0; ops->open(w->grpc_unix, &params, &t) < 0; tries++) {
+		assert_true(tries < 2000);
+		nap_ms(1);
+	}
+	ops->close(t);
+}
+
 static void test_contexts_run_out(void **state)
 {
 	struct world *w = *state;
@@ -1245,6 +1275,7 @@ int main(void)
 		TEST(test_attach_limit),
 		TEST(test_contexts_and_fork),
 		TEST(test_contexts_run_out),
+		TEST(test_grpc_connections_run_out),
 		TEST(test_killed),
 		TEST(test_broken_messages),
 		TEST(test_crowd),
