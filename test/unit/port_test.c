@@ -222,7 +222,7 @@ static void test_refusals(void **state)
 	refused(&(struct mg_port_conf){ .name = "a", .interface = "v0", .driver = MG_PORT_TAP },
 		-EEXIST, "exists already");
 	refused(&(struct mg_port_conf){ .name = "a", .interface = "v0", .nr_bufs = 4000000 }, -ENOMEM,
-		"raise the memory");
+		"raise memory.dpdk_mib");
 	refused(&(struct mg_port_conf){ .name = "a", .interface = "lo" }, -EINVAL, "not Ethernet");
 	refused(&(struct mg_port_conf){ .name = "a", .driver = MG_PORT_PCI, .device = "0000:99:00.0" },
 		-ENODEV, "vfio-pci");
