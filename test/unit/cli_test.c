@@ -213,13 +213,14 @@ static int clean(void **state)
 /* Runs "mangoctl LINE", words separated by one space. */
 static int run(const char *line)
 {
-	char copy[256] = "mangoctl ", *argv[16], *save = NULL;
+	static char copy[256]; /* what open was given stays looked at after the run */
+	char *argv[16], *save = NULL;
 	size_t out_len, err_len;
 	FILE *out, *err;
 	int argc = 0, code;
 
 	(void)clean(NULL);
-	strncat(copy, line, sizeof(copy) - strlen(copy) - 1);
+	(void)snprintf(copy, sizeof(copy), "mangoctl %s", line);
 	for (char *p = strtok_r(copy, " ", &save); p != NULL; p = strtok_r(NULL, " ", &save))
 		argv[argc++] = p;
 	argv[argc] = NULL;
