@@ -29,7 +29,8 @@
 
 /* Where a client's doorbells come from: one for each worker, the client's own (fastpath/io/idle.h). */
 struct mg_doorbells {
-	int (*open)(void *ctx, uint32_t worker); /* a descriptor that is closed when it is passed, or -errno */
+	int (*open)(void *ctx,
+		    uint32_t worker); /* a descriptor that is closed when it is passed, or -errno */
 	void *ctx;
 };
 

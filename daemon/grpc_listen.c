@@ -200,7 +200,8 @@ static bool remember(struct mg_grpc_listen *listen, int fd, bool admin)
 		forget_closed(listen);
 	if (listen->nr_connections >= max || fstat(fd, &st) < 0)
 		return false;
-	listen->connections[listen->nr_connections++] = (struct mg_grpc_connection){ fd, st.st_ino };
+	listen->connections[listen->nr_connections++] = (struct mg_grpc_connection){ fd,
+										     st.st_ino };
 	return true;
 }
 

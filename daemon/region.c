@@ -38,8 +38,8 @@ static int open_backing(struct mg_region *region, uint64_t bytes)
 static int open_wakes(struct mg_app *app)
 {
 	for (uint32_t c = 0; c < app->nr_contexts; c++) {
-		app->contexts[c].wake_fd =
-			socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		app->contexts[c].wake_fd = socket(AF_UNIX,
+						  SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		if (app->contexts[c].wake_fd < 0)
 			return -errno;
 	}
@@ -99,7 +99,7 @@ int mg_region_wake_open(const struct mg_region *region, uint32_t context, int *r
 	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	/* Nothing comes back, descriptors neither, and a few wake-ups that wait are enough. */
-	(void)shutdown(pair[0], SHUT_RD);                                         /* cannot fail */
+	(void)shutdown(pair[0], SHUT_RD);                                        /* cannot fail */
 	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)); /* nor this */
 	if (dup3(pair[0], region->app.contexts[context].wake_fd, O_CLOEXEC) < 0)
 		err = -errno;

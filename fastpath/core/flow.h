@@ -222,9 +222,9 @@ struct mg_flow {
 	uint32_t recover_fs; /* RFC 9937 */
 	uint32_t prr_delivered;
 	uint32_t prr_out;
-	uint32_t cc_cwnd;    /* the slow path's last word */
+	uint32_t cc_cwnd;      /* the slow path's last word */
 	uint32_t restart_cwnd; /* at most this after idling: the initial window */
-	uint32_t prior_cwnd; /* before the reduction, for undo */
+	uint32_t prior_cwnd;   /* before the reduction, for undo */
 	uint32_t prior_ssthresh;
 	uint32_t undo_una;     /* snd_una when recovery began */
 	uint32_t undo_retrans; /* retransmissions not yet proven needless; 0: none */

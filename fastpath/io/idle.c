@@ -97,7 +97,8 @@ static void answer(const struct mg_idle *idle, unsigned int which)
 	uint64_t rings;
 
 	if (which == BELL)
-		(void)!read(idle->fds[BELL].fd, &rings, sizeof(rings)); /* EAGAIN: nothing to take */
+		(void)!read(idle->fds[BELL].fd, &rings,
+			    sizeof(rings)); /* EAGAIN: nothing to take */
 	else
 		(void)epoll_wait(idle->fds[DOORBELLS].fd, edges, DOORBELLS_AT_ONCE,
 				 0); /* those that are left call again */

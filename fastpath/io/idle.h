@@ -23,7 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MG_IDLE_FDS_MAX 34    /* the doorbells, the bell and the queues */
+#define MG_IDLE_FDS_MAX 34     /* the doorbells, the bell and the queues */
 #define MG_IDLE_DOORBELLS_FD 0 /* in fds */
 #define MG_IDLE_BELL_FD 1
 #define MG_IDLE_NAP_MIN_NS 20000ull

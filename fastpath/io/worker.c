@@ -307,8 +307,8 @@ static bool is_pending(const struct mg_worker *w)
 
 		for (uint32_t open = app != NULL ? open_contexts(app) : 0; open != 0;
 		     open &= open - 1)
-			if (!mg_spsc_is_empty(&app->contexts[__builtin_ctz(open)]
-						       .doorbells[w->conf.number]))
+			if (!mg_spsc_is_empty(
+				    &app->contexts[__builtin_ctz(open)].doorbells[w->conf.number]))
 				return true;
 	}
 	return false;

@@ -57,7 +57,8 @@ struct mg_worker {
 	uint64_t io_cycles; /* of this turn: not our own code */
 	bool worked;        /* something was found in this turn */
 	alignas(64) _Atomic bool stop;
-	_Atomic bool is_changed; /* live_* below: written by the control thread, taken by the worker */
+	_Atomic bool
+		is_changed; /* live_* below: written by the control thread, taken by the worker */
 	_Atomic uint64_t live_spin_ns;
 	_Atomic uint32_t live_challenge_ack_per_s;
 	alignas(64) _Atomic uint64_t stats[MG_WS_NR];

@@ -123,7 +123,8 @@ static void drain(const struct mg_ctx *ctx, const struct pollfd *pfd)
 	if (pfd[EVENT].revents != 0)
 		(void)!read(ctx->event_fd, wakes, sizeof(wakes)); /* both do not block, and */
 	if (pfd[KICK].revents != 0)
-		(void)!read(ctx->kick_fd, wakes, sizeof(wakes)); /* only their being empty matters */
+		(void)!read(ctx->kick_fd, wakes,
+			    sizeof(wakes)); /* only their being empty matters */
 }
 
 /* Locked; lets the lock go while it sleeps. Says why it woke: 0, -EINTR or -ETIMEDOUT. */

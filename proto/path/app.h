@@ -27,8 +27,8 @@ struct mg_app_context {
 };
 
 struct mg_app {
-	uint32_t id; /* slot in every thread's table of apps */
-	uint32_t pid; /* of the process that attached first; for people */
+	uint32_t id;   /* slot in every thread's table of apps */
+	uint32_t pid;  /* of the process that attached first; for people */
 	uint8_t *base; /* the mapping */
 	uint64_t total_bytes;
 	struct mg_shm_window *windows;
@@ -46,7 +46,7 @@ struct mg_app {
 };
 
 struct mg_app_layout {
-	uint32_t nr_windows;   /* power of two */
+	uint32_t nr_windows; /* power of two */
 	uint32_t nr_contexts;
 	uint32_t nr_workers;
 	uint64_t payload_bytes; /* a multiple of 4096 */
@@ -67,6 +67,6 @@ void mg_app_bind(struct mg_app *app, uint8_t *base, const struct mg_app_layout *
  * exchanges the dirty word, pushes the entry, counts what does not fit. Returns true if an entry went out
  * (the caller wakes the context, once per batch).
  */
-bool mg_app_notify(struct mg_app *app, uint32_t producer, uint32_t context, const struct mg_shm_event *ev,
-		   _Atomic uint32_t *dirty);
+bool mg_app_notify(struct mg_app *app, uint32_t producer, uint32_t context,
+		   const struct mg_shm_event *ev, _Atomic uint32_t *dirty);
 #endif

@@ -108,8 +108,8 @@ static bool limits_are_valid(const struct mg_slow_limits *l)
 
 static bool conf_is_valid(const struct mg_slow_conf *c)
 {
-	return c->ttl > 0 && c->rto_initial_ms > 0 && c->rto_min_ms > 0 &&
-	       c->arp_retries > 0 && c->initial_cwnd_segments > 0 && c->rcvbuf_max_bytes > 0 && c->sndbuf_max_bytes > 0 &&
+	return c->ttl > 0 && c->rto_initial_ms > 0 && c->rto_min_ms > 0 && c->arp_retries > 0 &&
+	       c->initial_cwnd_segments > 0 && c->rcvbuf_max_bytes > 0 && c->sndbuf_max_bytes > 0 &&
 	       c->ephemeral_first > 0 && c->ephemeral_first <= c->ephemeral_last &&
 	       mg_cc_find(c->congestion_control) != NULL;
 }

@@ -126,7 +126,7 @@ struct mg_slow_conf {
 	bool pacing;
 	bool syn_cookies;        /* when there is no room for a handshake */
 	bool syn_cookies_always; /* ... and also when there is */
-	bool keepalive; /* default of new connections */
+	bool keepalive;          /* default of new connections */
 	uint8_t ttl;
 	uint8_t dscp;
 	uint8_t syn_retries;
@@ -162,7 +162,7 @@ struct mg_slow_limits {
 	uint32_t embryos_max;
 	uint32_t time_waits_max;
 	uint32_t neighbours_max;
-	uint32_t arp_queue_max; /* packets waiting for a neighbour, all together */
+	uint32_t arp_queue_max;      /* packets waiting for a neighbour, all together */
 	uint32_t arp_queue_each_max; /* ... and for one; at most 255 */
 	uint32_t apps_max;
 	uint32_t app_windows_max;       /* windows of one region */
