@@ -46,7 +46,7 @@ check "the slow path may not use the fast path" 1 slowpath/a.c '"fastpath/core/f
 check "the slow path may not use DPDK" 1 slowpath/a.c '<rte_eal.h>'
 check "the client may not use the daemon" 1 libclient/a.c '"daemon/conf.h"'
 check "the client core may not use gRPC" 1 libclient/a.c '<grpc/grpc.h>'
-check "the client's gRPC module may" 0 libclient/grpc_a.c '<grpc/grpc.h>' '"proto/pb/x.h"'
+check "the client's gRPC module may" 0 libclient/transport_grpc/a.c '<grpc/grpc.h>' '"proto/pb/x.h"'
 check "the daemon may use both paths" 0 daemon/a.c '"slowpath/core/conn.h"' '"fastpath/core/flow.h"'
 check "the daemon may not use the client" 1 daemon/a.c '"libclient/core.h"'
 check "an include is rooted at the top" 1 daemon/a.c '"conf.h"'
