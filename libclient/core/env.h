@@ -19,7 +19,7 @@
 
 #define MG_ENV_RUNTIME_DIR "/run/mango"
 #define MG_ENV_ADDRESS "local:mango"
-#define MG_ENV_SPIN_US 20u
+#define MG_ENV_SPIN_US 60u
 #define MG_ENV_SPIN_US_MAX 1000000u
 
 struct mg_env {
