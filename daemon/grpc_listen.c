@@ -133,8 +133,7 @@ static int add_tcp(struct mg_grpc_listen *listen, const char *endpoint, const st
 int mg_grpc_listen_add(struct mg_grpc_listen *listen, const char *endpoint, char *err,
 		       size_t errlen)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-				  .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
 	struct addrinfo *list;
 	char host[MG_CONF_TEXT_MAX];
 	char *name = host;
@@ -152,7 +151,8 @@ int mg_grpc_listen_add(struct mg_grpc_listen *listen, const char *endpoint, char
 		colon[-1] = '\0';
 		name++;
 	}
-	res = getaddrinfo(name, colon + 1, &hints, &list);
+	/* "localhost" is the loopback addresses, whatever a resolver says or lacks (RFC 6761 6.3). */
+	res = getaddrinfo(strcmp(name, "localhost") == 0 ? NULL : name, colon + 1, &hints, &list);
 	if (res != 0) {
 		(void)snprintf(err, errlen, "gRPC cannot listen on %s: %s; change ipc.grpc.listen",
 			       endpoint, gai_strerror(res)); /* cut is fine */

@@ -110,7 +110,8 @@ static int connect_tcp(const char *address, uint32_t timeout_ms)
 	if (snprintf(text, sizeof(text), "%s", address) >= (int)sizeof(text) ||
 	    !split(text, &host, &port))
 		return -EINVAL;
-	if (getaddrinfo(host, port, &hints, &list) != 0)
+	/* "localhost" is the loopback addresses, whatever a resolver says or lacks (RFC 6761 6.3). */
+	if (getaddrinfo(strcmp(host, "localhost") == 0 ? NULL : host, port, &hints, &list) != 0)
 		return -EINVAL;
 	for (struct addrinfo *ai = list; ai != NULL && fd < 0; ai = ai->ai_next) {
 		fd = connect_to(ai->ai_addr, ai->ai_addrlen, timeout_ms);
