@@ -26,8 +26,8 @@
 #include "fastpath/io/errtext.h"
 
 #define EAL_MEM_MIB_DEFAULT 256
-#define EAL_ARGS_MAX        64
-#define EAL_ARG_BYTES       64
+#define EAL_ARGS_MAX 64
+#define EAL_ARG_BYTES 64
 
 /* The log stream's state; lives as long as DPDK's stream, is freed with it. */
 struct log_sink {
@@ -90,7 +90,7 @@ static int open_log(const struct mg_eal_conf *conf)
 		free(sink);
 		return -ENOMEM;
 	}
-	(void)rte_openlog_stream(stream);  /* cannot fail in 22.11 */
+	(void)rte_openlog_stream(stream); /* cannot fail in 22.11 */
 	return 0;
 }
 
@@ -100,7 +100,7 @@ static void close_log(void)
 
 	(void)rte_openlog_stream(NULL);
 	if (stream != NULL && stream != stderr)
-		(void)fclose(stream);  /* a sink of ours: nothing to lose */
+		(void)fclose(stream); /* a sink of ours: nothing to lose */
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -129,15 +129,15 @@ static int choose_memory(const struct mg_eal_conf *conf, unsigned int mib, bool 
 	if (!there && conf->hugepages == MG_EAL_HUGEPAGES_ON)
 		return mg_errtext(err, errlen, -ENOMEM,
 				  "hugepages: %u MiB are not free; reserve them (sysctl "
-				  "vm.nr_hugepages=%u) or set hugepages: auto", mib, mib / 2);
+				  "vm.nr_hugepages=%u) or set hugepages: auto",
+				  mib, mib / 2);
 	*ret_huge = there;
 	return 0;
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
-__attribute__((format(printf, 2, 3)))
-static void add_arg(struct args *a, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void add_arg(struct args *a, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -195,11 +195,14 @@ static int explain(int code, unsigned int mib, char *err, size_t errlen)
 	case -EALREADY:
 		return mg_errtext(err, errlen, code, "DPDK: already started in this process");
 	case -ENOMEM:
-		return mg_errtext(err, errlen, code, "DPDK: cannot take %u MiB of memory; lower "
-				  "memory.dpdk_mib or free some", mib);
+		return mg_errtext(err, errlen, code,
+				  "DPDK: cannot take %u MiB of memory; lower "
+				  "memory.dpdk_mib or free some",
+				  mib);
 	case -EACCES:
 	case -EPERM:
-		return mg_errtext(err, errlen, code, "DPDK: not permitted; run as root or with "
+		return mg_errtext(err, errlen, code,
+				  "DPDK: not permitted; run as root or with "
 				  "CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK and CAP_BPF");
 	default:
 		return mg_errtext(err, errlen, code, "DPDK: cannot start: %s", strerror(-code));
@@ -238,7 +241,7 @@ int mg_eal_init(const struct mg_eal_conf *conf, char *err, size_t errlen)
 
 void mg_eal_cleanup(void)
 {
-	(void)rte_eal_cleanup();  /* nothing to do about a failure at the end */
+	(void)rte_eal_cleanup(); /* nothing to do about a failure at the end */
 	close_log();
 }
 

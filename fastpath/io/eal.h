@@ -19,27 +19,27 @@
 #include <stddef.h>
 
 enum mg_eal_hugepages {
-	MG_EAL_HUGEPAGES_AUTO,  /* when enough are free */
-	MG_EAL_HUGEPAGES_ON,    /* or fail */
+	MG_EAL_HUGEPAGES_AUTO, /* when enough are free */
+	MG_EAL_HUGEPAGES_ON,   /* or fail */
 	MG_EAL_HUGEPAGES_OFF,
 };
 
 enum mg_eal_log_level {
 	MG_EAL_LOG_ERROR,
 	MG_EAL_LOG_WARNING,
-	MG_EAL_LOG_DEBUG,       /* DPDK's notice and below: of interest when looking for a fault */
+	MG_EAL_LOG_DEBUG, /* DPDK's notice and below: of interest when looking for a fault */
 };
 
 /* One line of DPDK, without the newline. */
 typedef void mg_eal_log_fn(void *ctx, enum mg_eal_log_level level, const char *line);
 
 struct mg_eal_conf {
-	const char *instance;           /* names what DPDK keeps; default "mango" */
+	const char *instance; /* names what DPDK keeps; default "mango" */
 	enum mg_eal_hugepages hugepages;
-	unsigned int mem_mib;           /* 0: 256 */
-	const char *const *pci;         /* addresses that may be used, of devices bound to vfio */
+	unsigned int mem_mib;   /* 0: 256 */
+	const char *const *pci; /* addresses that may be used, of devices bound to vfio */
 	size_t nr_pci;
-	mg_eal_log_fn *log;             /* NULL: silent */
+	mg_eal_log_fn *log; /* NULL: silent */
 	void *log_ctx;
 };
 

@@ -13,7 +13,7 @@ int mg_errtext(char *err, size_t errlen, int code, const char *fmt, ...)
 
 	if (err != NULL && errlen > 0) {
 		va_start(ap, fmt);
-		(void)vsnprintf(err, errlen, fmt, ap);  /* a cut message is still a message */
+		(void)vsnprintf(err, errlen, fmt, ap); /* a cut message is still a message */
 		va_end(ap);
 	}
 	return code;

@@ -13,10 +13,10 @@
 
 #include <stddef.h>
 
-#define MG_ERRTEXT_BYTES 256    /* enough for every message of this folder */
+#define MG_ERRTEXT_BYTES 256 /* enough for every message of this folder */
 
 /* Write the message (cut to errlen) and return code. */
-__attribute__((format(printf, 4, 5)))
-int mg_errtext(char *err, size_t errlen, int code, const char *fmt, ...);
+__attribute__((format(printf, 4, 5))) int mg_errtext(char *err, size_t errlen, int code,
+						     const char *fmt, ...);
 
 #endif

@@ -24,52 +24,52 @@
 #include <rte_mempool.h>
 
 #define MG_PORT_QUEUES_MAX 16
-#define MG_PORT_BURST      32
+#define MG_PORT_BURST 32
 #define MG_PORT_NAME_BYTES 32
 
 enum mg_port_driver {
-	MG_PORT_AF_PACKET,      /* over a kernel interface, by packet sockets */
-	MG_PORT_AF_XDP,         /* over a kernel interface, by XDP sockets */
-	MG_PORT_TAP,            /* makes a kernel interface */
-	MG_PORT_PCI,            /* a device bound to vfio, named in mg_eal_conf.pci too */
-	MG_PORT_VDEV,           /* any DPDK virtual device, as its string */
+	MG_PORT_AF_PACKET, /* over a kernel interface, by packet sockets */
+	MG_PORT_AF_XDP,    /* over a kernel interface, by XDP sockets */
+	MG_PORT_TAP,       /* makes a kernel interface */
+	MG_PORT_PCI,       /* a device bound to vfio, named in mg_eal_conf.pci too */
+	MG_PORT_VDEV,      /* any DPDK virtual device, as its string */
 };
 
 /* What a port does itself; what it does not, the worker does in software. */
 enum mg_port_cap {
-	MG_PORT_CAP_RX_CSUM = 1u << 0,    /* RTE_MBUF_F_RX_*_CKSUM_* say what it found */
+	MG_PORT_CAP_RX_CSUM = 1u << 0, /* RTE_MBUF_F_RX_*_CKSUM_* say what it found */
 	MG_PORT_CAP_TX_IP_CSUM = 1u << 1,
 	MG_PORT_CAP_TX_TCP_CSUM = 1u << 2,
 	MG_PORT_CAP_TSO = 1u << 3,
-	MG_PORT_CAP_MULTI_SEG = 1u << 4,  /* chains of buffers may be sent */
-	MG_PORT_CAP_RSS = 1u << 5,        /* a flow's packets stay on one queue, by the device's hash */
+	MG_PORT_CAP_MULTI_SEG = 1u << 4, /* chains of buffers may be sent */
+	MG_PORT_CAP_RSS = 1u << 5, /* a flow's packets stay on one queue, by the device's hash */
 };
 
 struct mg_port_conf {
-	const char *name;               /* unique in the process; letters, digits, '-', '_' */
+	const char *name; /* unique in the process; letters, digits, '-', '_' */
 	enum mg_port_driver driver;
-	const char *interface;          /* AF_PACKET, AF_XDP: must exist; TAP: is made */
-	const char *device;             /* PCI: address; VDEV: "net_memif0,role=client,..." */
-	uint16_t nr_queues;             /* 0: all that the interface uses (AF_XDP), else 1 */
-	uint16_t mtu;                   /* 0: as the interface has it (others: 1500) */
+	const char *interface; /* AF_PACKET, AF_XDP: must exist; TAP: is made */
+	const char *device;    /* PCI: address; VDEV: "net_memif0,role=client,..." */
+	uint16_t nr_queues;    /* 0: all that the interface uses (AF_XDP), else 1 */
+	uint16_t mtu;          /* 0: as the interface has it (others: 1500) */
 	bool has_mac;
-	uint8_t mac[6];                 /* without has_mac: the interface's (TAP: one next to it) */
-	uint16_t busy_budget;           /* AF_XDP: kernel busy polling by the worker; 0: off */
-	uint32_t nr_bufs;               /* per queue; 0: what the driver needs */
+	uint8_t mac[6];       /* without has_mac: the interface's (TAP: one next to it) */
+	uint16_t busy_budget; /* AF_XDP: kernel busy polling by the worker; 0: off */
+	uint32_t nr_bufs;     /* per queue; 0: what the driver needs */
 };
 
 struct mg_port_undo;
 
 struct mg_port {
-	uint16_t id;                    /* DPDK's */
-	uint16_t nr_queues;             /* receive queues = transmit queues */
+	uint16_t id;        /* DPDK's */
+	uint16_t nr_queues; /* receive queues = transmit queues */
 	uint16_t mtu;
 	uint8_t mac[6];
-	uint32_t caps;                  /* enum mg_port_cap */
+	uint32_t caps; /* enum mg_port_cap */
 	struct rte_mempool *pool[MG_PORT_QUEUES_MAX];
-	int rx_fd[MG_PORT_QUEUES_MAX];  /* readable when the queue has packets; -1: nothing to sleep on */
+	int rx_fd[MG_PORT_QUEUES_MAX]; /* readable when the queue has packets; -1: nothing to sleep on */
 	char name[MG_PORT_NAME_BYTES];
-	struct mg_port_undo *undo;      /* what close has to put back */
+	struct mg_port_undo *undo; /* what close has to put back */
 };
 
 struct mg_port_stats {

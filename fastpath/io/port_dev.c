@@ -22,7 +22,7 @@
 #define AF_XDP 44
 #endif
 
-#define PACKET_FRAME_OVERHEAD 64        /* tpacket2 header, Ethernet and VLAN headers, rounded */
+#define PACKET_FRAME_OVERHEAD 64 /* tpacket2 header, Ethernet and VLAN headers, rounded */
 
 static const struct mg_port_traits traits[] = {
 	{ "net_af_packet", "librte-net-af-packet23", MG_RXFD_PACKET, 512, 0, true },
@@ -77,15 +77,19 @@ static int check_permission(const struct mg_port_conf *conf, char *err, size_t e
 	switch (errno) {
 	case EPERM:
 	case EACCES:
-		return mg_errtext(err, errlen, -EPERM, "port %s: not permitted to open %s; run as root "
-				  "or with CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF", conf->name,
-				  conf->interface);
+		return mg_errtext(err, errlen, -EPERM,
+				  "port %s: not permitted to open %s; run as root "
+				  "or with CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF",
+				  conf->name, conf->interface);
 	case EAFNOSUPPORT:
-		return mg_errtext(err, errlen, -EAFNOSUPPORT, "port %s: this kernel has no AF_XDP; "
-				  "use driver: af_packet", conf->name);
+		return mg_errtext(err, errlen, -EAFNOSUPPORT,
+				  "port %s: this kernel has no AF_XDP; "
+				  "use driver: af_packet",
+				  conf->name);
 	case ENOENT:
 	case ENODEV:
-		return mg_errtext(err, errlen, -ENODEV, "port %s: /dev/net/tun is missing; load the "
+		return mg_errtext(err, errlen, -ENODEV,
+				  "port %s: /dev/net/tun is missing; load the "
 				  "module (modprobe tun) or give the container the device",
 				  conf->name);
 	default:
@@ -102,22 +106,29 @@ static int check_queues(const struct mg_port_conf *conf, const struct mg_netif *
 	if (conf->driver != MG_PORT_AF_XDP || have == 0)
 		return 0;
 	if (have > 1 && netif->combined < have)
-		return mg_errtext(err, errlen, -EINVAL, "port %s: interface %s has %u receive queues that "
-				  "are not combined channels, which DPDK's AF_XDP driver does not take; "
-				  "ethtool -L %s rx 1 tx 1 (of a veth first on its peer), or driver: "
-				  "af_packet", conf->name, conf->interface, have, conf->interface);
+		return mg_errtext(
+			err, errlen, -EINVAL,
+			"port %s: interface %s has %u receive queues that "
+			"are not combined channels, which DPDK's AF_XDP driver does not take; "
+			"ethtool -L %s rx 1 tx 1 (of a veth first on its peer), or driver: "
+			"af_packet",
+			conf->name, conf->interface, have, conf->interface);
 	if (*nr_queues == 0)
 		*nr_queues = have;
 	if (*nr_queues > have)
-		return mg_errtext(err, errlen, -EINVAL, "port %s: interface %s has %u receive queues, "
-				  "not %u; set queues: %u or give it more (ethtool -L %s, at most %u)",
-				  conf->name, conf->interface, have, *nr_queues, have,
-				  conf->interface, netif->rx_queues_max);
+		return mg_errtext(
+			err, errlen, -EINVAL,
+			"port %s: interface %s has %u receive queues, "
+			"not %u; set queues: %u or give it more (ethtool -L %s, at most %u)",
+			conf->name, conf->interface, have, *nr_queues, have, conf->interface,
+			netif->rx_queues_max);
 	if (*nr_queues < have)
-		return mg_errtext(err, errlen, -EINVAL, "port %s: interface %s spreads packets over "
-				  "%u receive queues and the port takes %u: the rest would be lost; "
-				  "set queues: %u (or 0) or ethtool -L %s", conf->name,
-				  conf->interface, have, *nr_queues, have, conf->interface);
+		return mg_errtext(
+			err, errlen, -EINVAL,
+			"port %s: interface %s spreads packets over "
+			"%u receive queues and the port takes %u: the rest would be lost; "
+			"set queues: %u (or 0) or ethtool -L %s",
+			conf->name, conf->interface, have, *nr_queues, have, conf->interface);
 	return 0;
 }
 
@@ -127,15 +138,18 @@ static int check_interface(const struct mg_port_conf *conf, struct mg_netif *net
 	int rc = mg_netif_get(conf->interface, netif);
 
 	if (rc == -ENODEV)
-		return mg_errtext(err, errlen, rc, "port %s: interface %s does not exist in this "
+		return mg_errtext(err, errlen, rc,
+				  "port %s: interface %s does not exist in this "
 				  "network namespace; see `ip link` and correct interface:",
 				  conf->name, conf->interface);
 	if (rc < 0)
 		return mg_errtext(err, errlen, rc, "port %s: cannot ask about interface %s: %s",
 				  conf->name, conf->interface, strerror(-rc));
 	if (!netif->ethernet)
-		return mg_errtext(err, errlen, -EINVAL, "port %s: interface %s is not Ethernet; "
-				  "choose another", conf->name, conf->interface);
+		return mg_errtext(err, errlen, -EINVAL,
+				  "port %s: interface %s is not Ethernet; "
+				  "choose another",
+				  conf->name, conf->interface);
 	return check_queues(conf, netif, nr_queues, err, errlen);
 }
 
@@ -144,16 +158,18 @@ static int check_given(const struct mg_port_conf *conf, char *err, size_t errlen
 	bool by_interface = conf->driver <= MG_PORT_TAP;
 	const char *what = by_interface ? conf->interface : conf->device;
 
-	if (conf->name == NULL || conf->name[0] == '\0' ||
-	    strlen(conf->name) >= MG_PORT_NAME_BYTES)
-		return mg_errtext(err, errlen, -EINVAL, "port: needs a name of at most %d characters",
+	if (conf->name == NULL || conf->name[0] == '\0' || strlen(conf->name) >= MG_PORT_NAME_BYTES)
+		return mg_errtext(err, errlen, -EINVAL,
+				  "port: needs a name of at most %d characters",
 				  MG_PORT_NAME_BYTES - 1);
 	if (what == NULL || what[0] == '\0')
 		return mg_errtext(err, errlen, -EINVAL, "port %s: needs %s", conf->name,
 				  by_interface ? "interface:" : "pci: or vdev:");
 	if (by_interface && strlen(what) >= IFNAMSIZ)
-		return mg_errtext(err, errlen, -EINVAL, "port %s: interface %s: names have at most %d "
-				  "characters", conf->name, what, IFNAMSIZ - 1);
+		return mg_errtext(err, errlen, -EINVAL,
+				  "port %s: interface %s: names have at most %d "
+				  "characters",
+				  conf->name, what, IFNAMSIZ - 1);
 	if (conf->nr_queues > MG_PORT_QUEUES_MAX)
 		return mg_errtext(err, errlen, -EINVAL, "port %s: queues: at most %d", conf->name,
 				  MG_PORT_QUEUES_MAX);
@@ -167,9 +183,10 @@ static int check_tap(const struct mg_port_conf *conf, char *err, size_t errlen)
 
 	if (mg_netif_get(conf->interface, &netif) < 0)
 		return 0;
-	return mg_errtext(err, errlen, -EEXIST, "port %s: interface %s exists already; remove it (ip "
-			  "link del %s) or choose another name", conf->name, conf->interface,
-			  conf->interface);
+	return mg_errtext(err, errlen, -EEXIST,
+			  "port %s: interface %s exists already; remove it (ip "
+			  "link del %s) or choose another name",
+			  conf->name, conf->interface, conf->interface);
 }
 
 int mg_port_dev_check(const struct mg_port_conf *conf, struct mg_netif *ret_netif,

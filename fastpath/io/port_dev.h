@@ -25,11 +25,11 @@
 /* What is known of a driver, found by the name that DPDK gives it. */
 struct mg_port_traits {
 	const char *dpdk_name;
-	const char *library;            /* the package to install when it is missing */
+	const char *library; /* the package to install when it is missing */
 	enum mg_rxfd_kind fd_kind;
-	uint16_t ring_size;             /* descriptors per ring */
-	uint16_t rings;                 /* rings that can hold buffers at once */
-	bool software;                  /* offloads that it names are done by the CPU: leave them */
+	uint16_t ring_size; /* descriptors per ring */
+	uint16_t rings;     /* rings that can hold buffers at once */
+	bool software;      /* offloads that it names are done by the CPU: leave them */
 };
 
 const struct mg_port_traits *mg_port_traits_of(const char *dpdk_name);

@@ -29,11 +29,11 @@
 #include "fastpath/io/port_dev.h"
 #include "fastpath/io/xdp.h"
 
-#define POOL_CACHE        256
-#define POOL_SLACK        2048    /* in flight between the rings: bursts, caches, reassembly */
-#define FRAME_OVERHEAD    22      /* Ethernet header, VLAN tag, checksum */
-#define XDP_HEADROOM      256
-#define TRY_OPEN_MAX      8       /* a closed XDP socket lets go of its queue a little later */
+#define POOL_CACHE 256
+#define POOL_SLACK 2048   /* in flight between the rings: bursts, caches, reassembly */
+#define FRAME_OVERHEAD 22 /* Ethernet header, VLAN tag, checksum */
+#define XDP_HEADROOM 256
+#define TRY_OPEN_MAX 8 /* a closed XDP socket lets go of its queue a little later */
 #define TRY_OPEN_PAUSE_US 40000
 
 #ifndef PACKET_IGNORE_OUTGOING
@@ -41,14 +41,14 @@
 #endif
 
 struct mg_port_undo {
-	struct mg_port_conf conf;       /* strings below */
+	struct mg_port_conf conf; /* strings below */
 	char interface[32];
-	struct mg_netif netif;          /* as it was */
+	struct mg_netif netif; /* as it was */
 	bool has_netif, set_mtu, set_up, promiscuous;
 	bool plugged, configured, started;
 	struct mg_xdp *xdp;
 	bool has_xdp;
-	ino_t rx_ino[MG_PORT_QUEUES_MAX];       /* of rx_fd: to know them again */
+	ino_t rx_ino[MG_PORT_QUEUES_MAX]; /* of rx_fd: to know them again */
 	char dev_name[MG_PORT_DEV_NAME_BYTES];
 	char dev_args[MG_PORT_DEV_ARGS_BYTES];
 	const struct mg_port_traits *traits;
@@ -59,7 +59,7 @@ struct opening {
 	struct mg_port *port;
 	struct mg_port_undo *undo;
 	struct rte_eth_dev_info info;
-	struct mg_rxfd_mark mark;       /* before the device was made */
+	struct mg_rxfd_mark mark; /* before the device was made */
 	char *err;
 	size_t errlen;
 };
@@ -98,29 +98,37 @@ static int plug_failed(const struct opening *o, int rc)
 	const struct mg_port_traits *t = mg_port_traits_of(driver_of(conf->driver));
 
 	if (!library_there(t->dpdk_name))
-		return mg_errtext(o->err, o->errlen, -ENOENT, "port %s: DPDK's driver %s is not "
-				  "installed; apt-get install %s", o->port->name, t->dpdk_name,
-				  t->library);
+		return mg_errtext(o->err, o->errlen, -ENOENT,
+				  "port %s: DPDK's driver %s is not "
+				  "installed; apt-get install %s",
+				  o->port->name, t->dpdk_name, t->library);
 	if (conf->driver == MG_PORT_PCI)
-		return mg_errtext(o->err, o->errlen, -ENODEV, "port %s: no device %s that DPDK can "
+		return mg_errtext(o->err, o->errlen, -ENODEV,
+				  "port %s: no device %s that DPDK can "
 				  "drive; bind it to vfio-pci (dpdk-devbind.py) and see `lspci`",
 				  o->port->name, o->undo->dev_name);
 	if (rc == -EEXIST)
-		return mg_errtext(o->err, o->errlen, rc, "port %s: the name is in use by another port",
-				  o->port->name);
+		return mg_errtext(o->err, o->errlen, rc,
+				  "port %s: the name is in use by another port", o->port->name);
 	/* Its code says nothing: -1, or whatever its own search ended with. */
-	return mg_errtext(o->err, o->errlen, -EIO, "port %s: DPDK refused the device %s,%s: wrong "
-			  "arguments, or its driver is not installed (%s); log level debug shows why",
-			  o->port->name, o->undo->dev_name, o->undo->dev_args, t->library);
+	return mg_errtext(
+		o->err, o->errlen, -EIO,
+		"port %s: DPDK refused the device %s,%s: wrong "
+		"arguments, or its driver is not installed (%s); log level debug shows why",
+		o->port->name, o->undo->dev_name, o->undo->dev_args, t->library);
 }
 
 static int step_failed(const struct opening *o, int rc, const char *step)
 {
 	if (rc == -ENOMEM)
-		return mg_errtext(o->err, o->errlen, rc, "port %s: out of memory at %s; raise "
-				  "memory.dpdk_mib", o->port->name, step);
-	return mg_errtext(o->err, o->errlen, rc, "port %s: %s failed: %s (log level debug shows "
-			  "why)", o->port->name, step, strerror(-rc));
+		return mg_errtext(o->err, o->errlen, rc,
+				  "port %s: out of memory at %s; raise "
+				  "memory.dpdk_mib",
+				  o->port->name, step);
+	return mg_errtext(o->err, o->errlen, rc,
+			  "port %s: %s failed: %s (log level debug shows "
+			  "why)",
+			  o->port->name, step, strerror(-rc));
 }
 
 /* The driver does not tell why. An XDP socket is refused while another one has the queue. */
@@ -128,7 +136,8 @@ static int rx_setup_failed(const struct opening *o, int rc)
 {
 	if (o->undo->traits->fd_kind != MG_RXFD_XDP)
 		return step_failed(o, rc, "receive queue set-up");
-	return mg_errtext(o->err, o->errlen, -EBUSY, "port %s: cannot bind to the queues of %s; if "
+	return mg_errtext(o->err, o->errlen, -EBUSY,
+			  "port %s: cannot bind to the queues of %s; if "
 			  "another process uses it by AF_XDP, stop it (log level debug shows why)",
 			  o->port->name, o->undo->interface);
 }
@@ -147,16 +156,19 @@ static int prepare_interface(struct opening *o)
 	if (conf->mtu != 0 && conf->mtu != u->netif.mtu) {
 		rc = mg_netif_set_mtu(u->interface, conf->mtu);
 		if (rc < 0)
-			return mg_errtext(o->err, o->errlen, rc, "port %s: interface %s does not take "
-					  "mtu %u: %s; choose a smaller one", conf->name,
-					  u->interface, conf->mtu, strerror(-rc));
+			return mg_errtext(o->err, o->errlen, rc,
+					  "port %s: interface %s does not take "
+					  "mtu %u: %s; choose a smaller one",
+					  conf->name, u->interface, conf->mtu, strerror(-rc));
 		u->set_mtu = true;
 	}
 	if (!u->netif.up) {
 		rc = mg_netif_set_up(u->interface, true);
 		if (rc < 0)
-			return mg_errtext(o->err, o->errlen, rc, "port %s: cannot bring interface %s "
-					  "up: %s", conf->name, u->interface, strerror(-rc));
+			return mg_errtext(o->err, o->errlen, rc,
+					  "port %s: cannot bring interface %s "
+					  "up: %s",
+					  conf->name, u->interface, strerror(-rc));
 		u->set_up = true;
 	}
 	if (conf->driver != MG_PORT_AF_XDP)
@@ -184,7 +196,7 @@ static int plug(struct opening *o)
 	struct mg_port_undo *u = o->undo;
 	int rc;
 
-	(void)mg_rxfd_mark(&o->mark);  /* without it there are no descriptors to sleep on */
+	(void)mg_rxfd_mark(&o->mark); /* without it there are no descriptors to sleep on */
 	rc = mg_port_dev_name(&u->conf, o->port->nr_queues, o->port->mtu, u->dev_name, u->dev_args);
 	if (rc < 0)
 		return plug_failed(o, rc);
@@ -234,7 +246,8 @@ static int configure(struct opening *o)
 	int rc;
 
 	if ((caps & MG_PORT_CAP_RX_CSUM) != 0)
-		conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
+		conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_IPV4_CKSUM |
+					RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
 	if ((caps & MG_PORT_CAP_TX_IP_CSUM) != 0)
 		conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
 	if ((caps & MG_PORT_CAP_TX_TCP_CSUM) != 0)
@@ -250,10 +263,13 @@ static int configure(struct opening *o)
 	}
 	if (!o->undo->has_netif && o->port->mtu <= o->info.max_mtu)
 		conf.rxmode.mtu = o->port->mtu;
-	if (o->port->nr_queues > o->info.max_rx_queues || o->port->nr_queues > o->info.max_tx_queues)
-		return mg_errtext(o->err, o->errlen, -EINVAL, "port %s: the device has %u receive and "
-				  "%u transmit queues, not %u; lower queues:", o->port->name,
-				  o->info.max_rx_queues, o->info.max_tx_queues, o->port->nr_queues);
+	if (o->port->nr_queues > o->info.max_rx_queues ||
+	    o->port->nr_queues > o->info.max_tx_queues)
+		return mg_errtext(o->err, o->errlen, -EINVAL,
+				  "port %s: the device has %u receive and "
+				  "%u transmit queues, not %u; lower queues:",
+				  o->port->name, o->info.max_rx_queues, o->info.max_tx_queues,
+				  o->port->nr_queues);
 	rc = rte_eth_dev_configure(o->port->id, o->port->nr_queues, o->port->nr_queues, &conf);
 	if (rc < 0)
 		return step_failed(o, rc, "configure");
@@ -280,9 +296,10 @@ static int make_pool(struct opening *o, uint16_t queue)
 	o->port->pool[queue] = rte_pktmbuf_pool_create(name, n - 1, POOL_CACHE, 0, (uint16_t)room,
 						       rte_eth_dev_socket_id(o->port->id));
 	if (o->port->pool[queue] == NULL)
-		return mg_errtext(o->err, o->errlen, -ENOMEM, "port %s: queue %u needs %u MiB for "
-				  "packet buffers; raise memory.dpdk_mib", o->port->name, queue,
-				  (n * (room + 256) >> 20) + 1);
+		return mg_errtext(o->err, o->errlen, -ENOMEM,
+				  "port %s: queue %u needs %u MiB for "
+				  "packet buffers; raise memory.dpdk_mib",
+				  o->port->name, queue, (n * (room + 256) >> 20) + 1);
 	return 0;
 }
 
@@ -328,7 +345,7 @@ static void find_packet_fds(struct opening *o)
 	size_t n = mg_rxfd_since(&o->mark, MG_RXFD_PACKET, fds, MG_PORT_QUEUES_MAX);
 	const int on = 1;
 
-	for (size_t i = 0; i < n; i++)  /* an old kernel: hears the host's own packets, no harm */
+	for (size_t i = 0; i < n; i++) /* an old kernel: hears the host's own packets, no harm */
 		(void)setsockopt(fds[i], SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
 	for (uint16_t q = 0; q < o->port->nr_queues; q++) {
 		const int *first = rte_eth_fp_ops[o->port->id].rxq.data[q];
@@ -360,7 +377,7 @@ static void choose_mac(struct opening *o)
 	struct rte_ether_addr addr = { { 0 } };
 	bool same;
 
-	(void)rte_eth_macaddr_get(o->port->id, &addr);  /* zero when the device has none */
+	(void)rte_eth_macaddr_get(o->port->id, &addr); /* zero when the device has none */
 	same = !conf->has_mac || memcmp(conf->mac, addr.addr_bytes, sizeof(conf->mac)) == 0;
 	memcpy(o->port->mac, same ? addr.addr_bytes : conf->mac, sizeof(o->port->mac));
 	/* Both ends of a tap have the kernel's address: ours is the next one, as a veth's would be. */
@@ -490,7 +507,7 @@ void mg_port_close(struct mg_port *port)
 	if (u->started)
 		(void)rte_eth_dev_stop(port->id);
 	if (u->plugged)
-		(void)rte_eal_hotplug_remove("vdev", u->dev_name);  /* closes the device, too */
+		(void)rte_eal_hotplug_remove("vdev", u->dev_name); /* closes the device, too */
 	else if (u->configured)
 		(void)rte_eth_dev_close(port->id);
 	close_forgotten(port);
@@ -506,7 +523,8 @@ void mg_port_flush(const struct mg_port *port, uint16_t queue)
 	enum mg_rxfd_kind kind = port->undo->traits->fd_kind;
 
 	if ((kind == MG_RXFD_PACKET || kind == MG_RXFD_XDP) && port->rx_fd[queue] >= 0)
-		(void)send(port->rx_fd[queue], NULL, 0, MSG_DONTWAIT);  /* refused again: TCP repeats */
+		(void)send(port->rx_fd[queue], NULL, 0,
+			   MSG_DONTWAIT); /* refused again: TCP repeats */
 }
 
 bool mg_port_link_up(const struct mg_port *port)
@@ -522,10 +540,14 @@ void mg_port_stats(const struct mg_port *port, struct mg_port_stats *ret_stats)
 {
 	struct rte_eth_stats st = { 0 };
 
-	(void)rte_eth_stats_get(port->id, &st);  /* zero for a device that counts nothing */
+	(void)rte_eth_stats_get(port->id, &st); /* zero for a device that counts nothing */
 	*ret_stats = (struct mg_port_stats){
-		.rx_packets = st.ipackets, .rx_bytes = st.ibytes,
-		.rx_missed = st.imissed, .rx_no_buffer = st.rx_nombuf,
-		.tx_packets = st.opackets, .tx_bytes = st.obytes, .tx_errors = st.oerrors,
+		.rx_packets = st.ipackets,
+		.rx_bytes = st.ibytes,
+		.rx_missed = st.imissed,
+		.rx_no_buffer = st.rx_nombuf,
+		.tx_packets = st.opackets,
+		.tx_bytes = st.obytes,
+		.tx_errors = st.oerrors,
 	};
 }

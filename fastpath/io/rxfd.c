@@ -57,7 +57,7 @@ int mg_rxfd_mark(struct mg_rxfd_mark *mark)
 	if (dir == NULL)
 		return -errno;
 	while ((e = readdir(dir)) != NULL) {
-		int fd = atoi(e->d_name);  /* "." and ".." are 0: standard input is no port's */
+		int fd = atoi(e->d_name); /* "." and ".." are 0: standard input is no port's */
 
 		if (fd >= 0 && fd < MG_RXFD_MAX && fd != dirfd(dir))
 			mark->open[fd / 64] |= 1ull << (fd % 64);

@@ -15,13 +15,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MG_RXFD_MAX 65536       /* descriptors above are not looked at */
+#define MG_RXFD_MAX 65536 /* descriptors above are not looked at */
 
 enum mg_rxfd_kind {
 	MG_RXFD_NONE,
-	MG_RXFD_PACKET,         /* AF_PACKET socket */
-	MG_RXFD_XDP,            /* AF_XDP socket */
-	MG_RXFD_TUN,            /* /dev/net/tun */
+	MG_RXFD_PACKET, /* AF_PACKET socket */
+	MG_RXFD_XDP,    /* AF_XDP socket */
+	MG_RXFD_TUN,    /* /dev/net/tun */
 };
 
 struct mg_rxfd_mark {

@@ -33,7 +33,7 @@
 #define SOL_XDP 283
 #endif
 
-#define PROBE_FRAMES      16
+#define PROBE_FRAMES 16
 #define PROBE_FRAME_BYTES 4096
 
 struct mg_xdp {
@@ -42,14 +42,17 @@ struct mg_xdp {
 };
 
 struct attached {
-	uint32_t id;            /* 0: nothing attached */
-	uint32_t flags;         /* how, for the detach call */
+	uint32_t id;    /* 0: nothing attached */
+	uint32_t flags; /* how, for the detach call */
 	char name[BPF_OBJ_NAME_LEN];
 };
 
 static const char *const object_dirs[] = {
-	"/usr/lib/bpf", "/usr/lib64/bpf", "/usr/local/lib/bpf",
-	"/usr/lib/x86_64-linux-gnu/bpf", "/usr/lib/aarch64-linux-gnu/bpf",
+	"/usr/lib/bpf",
+	"/usr/lib64/bpf",
+	"/usr/local/lib/bpf",
+	"/usr/lib/x86_64-linux-gnu/bpf",
+	"/usr/lib/aarch64-linux-gnu/bpf",
 };
 
 /* ---- what is on the interface ---------------------------------------------------------------- */
@@ -153,17 +156,23 @@ static int remove_leftover(const char *interface, unsigned int ifindex, unsigned
 	if (query(ifindex, &att) < 0 || att.id == 0)
 		return 0;
 	if (!is_af_xdp_prog(&att))
-		return mg_errtext(err, errlen, -EBUSY, "interface %s: the XDP program \"%s\" (id %u) "
+		return mg_errtext(err, errlen, -EBUSY,
+				  "interface %s: the XDP program \"%s\" (id %u) "
 				  "is attached; remove it (ip link set dev %s xdp off) or use "
-				  "driver: af_packet", interface, att.name, att.id, interface);
+				  "driver: af_packet",
+				  interface, att.name, att.id, interface);
 	for (unsigned int q = 0; q < nr_queues; q++)
 		if (queue_busy(ifindex, q))
-			return mg_errtext(err, errlen, -EBUSY, "interface %s: another process uses "
+			return mg_errtext(err, errlen, -EBUSY,
+					  "interface %s: another process uses "
 					  "its queue %u by AF_XDP; stop it or use another "
-					  "interface", interface, q);
+					  "interface",
+					  interface, q);
 	if (bpf_xdp_detach((int)ifindex, att.flags, NULL) < 0)
-		return mg_errtext(err, errlen, -EBUSY, "interface %s: another process holds its XDP "
-				  "program; stop it or use another interface", interface);
+		return mg_errtext(err, errlen, -EBUSY,
+				  "interface %s: another process holds its XDP "
+				  "program; stop it or use another interface",
+				  interface);
 	return 0;
 }
 
@@ -205,16 +214,23 @@ static int explain(int code, const char *interface, char *err, size_t errlen)
 {
 	switch (code) {
 	case -ENOSPC:
-		return mg_errtext(err, errlen, code, "interface %s: has fewer receive queues than its "
-				  "veth peer has transmit queues, which XDP does not allow; make them "
-				  "equal (ethtool -L)", interface);
+		return mg_errtext(
+			err, errlen, code,
+			"interface %s: has fewer receive queues than its "
+			"veth peer has transmit queues, which XDP does not allow; make them "
+			"equal (ethtool -L)",
+			interface);
 	case -EPERM:
 	case -EACCES:
-		return mg_errtext(err, errlen, code, "interface %s: not permitted to load an XDP "
-				  "program; run as root or with CAP_NET_ADMIN and CAP_BPF", interface);
+		return mg_errtext(err, errlen, code,
+				  "interface %s: not permitted to load an XDP "
+				  "program; run as root or with CAP_NET_ADMIN and CAP_BPF",
+				  interface);
 	default:
-		return mg_errtext(err, errlen, code, "interface %s: cannot attach an XDP program: %s; "
-				  "use driver: af_packet", interface, strerror(-code));
+		return mg_errtext(err, errlen, code,
+				  "interface %s: cannot attach an XDP program: %s; "
+				  "use driver: af_packet",
+				  interface, strerror(-code));
 	}
 }
 
@@ -235,7 +251,8 @@ int mg_xdp_attach(const char *interface, unsigned int ifindex, unsigned int nr_q
 	if (xdp == NULL)
 		return explain(-ENOMEM, interface, err, errlen);
 	xdp->obj = open_object();
-	if (xdp->obj == NULL) {  /* no libxdp files here: the driver has its own way, or says why not */
+	if (xdp->obj ==
+	    NULL) { /* no libxdp files here: the driver has its own way, or says why not */
 		free(xdp);
 		return 0;
 	}
@@ -254,10 +271,10 @@ void mg_xdp_detach(struct mg_xdp *xdp, unsigned int ifindex)
 	struct attached att;
 
 	if (xdp != NULL) {
-		(void)bpf_link__destroy(xdp->link);  /* its descriptor is closed in any case */
+		(void)bpf_link__destroy(xdp->link); /* its descriptor is closed in any case */
 		bpf_object__close(xdp->obj);
 		free(xdp);
 	} else if (query(ifindex, &att) == 0 && att.id != 0 && is_af_xdp_prog(&att)) {
-		(void)bpf_xdp_detach((int)ifindex, att.flags, NULL);  /* gone already: fine */
+		(void)bpf_xdp_detach((int)ifindex, att.flags, NULL); /* gone already: fine */
 	}
 }

@@ -19,38 +19,48 @@ struct mg_app;
 
 enum mg_msg_type {
 	/* Commands: slow path to worker. */
-	MG_CMD_INSTALL = 1,   /* struct mg_cmd_install */
-	MG_CMD_REMOVE = 2,    /* struct mg_cmd_remove; answered by MG_EV_REMOVED */
-	MG_CMD_SET_CC = 3,    /* struct mg_cmd_set_cc */
-	MG_CMD_SET_OPT = 4,   /* struct mg_cmd_set_opt */
+	MG_CMD_INSTALL = 1,     /* struct mg_cmd_install */
+	MG_CMD_REMOVE = 2,      /* struct mg_cmd_remove; answered by MG_EV_REMOVED */
+	MG_CMD_SET_CC = 3,      /* struct mg_cmd_set_cc */
+	MG_CMD_SET_OPT = 4,     /* struct mg_cmd_set_opt */
 	MG_CMD_SET_NEXTHOP = 5, /* struct mg_cmd_set_nexthop */
-	MG_CMD_PROBE = 6,     /* struct mg_cmd_flow: send a keepalive probe (SEQ = SND.NXT - 1, no data) */
+	MG_CMD_PROBE = 6, /* struct mg_cmd_flow: send a keepalive probe (SEQ = SND.NXT - 1, no data) */
 	MG_CMD_REPORT = 7,    /* struct mg_cmd_flow: answer with MG_EV_REPORT */
 	MG_CMD_TX_PACKET = 8, /* struct mg_msg_packet: transmit this frame as it is */
-	MG_CMD_REINJECT = 9,  /* struct mg_msg_packet: treat as received now (the flow was just installed) */
-	MG_CMD_APP_ADD = 10,  /* struct mg_msg_app */
-	MG_CMD_APP_DEL = 11,  /* struct mg_msg_app; answered by MG_EV_APP_DEL after the last use */
-	MG_CMD_SET_PMTU = 12, /* struct mg_cmd_set_opt with value = new effective MSS: resegment and retransmit */
-	MG_CMD_CLOSE = 13,    /* struct mg_cmd_flow: as if the application had set MG_SHM_AF_CLOSE (it asked by control) */
+	MG_CMD_REINJECT =
+		9, /* struct mg_msg_packet: treat as received now (the flow was just installed) */
+	MG_CMD_APP_ADD = 10, /* struct mg_msg_app */
+	MG_CMD_APP_DEL = 11, /* struct mg_msg_app; answered by MG_EV_APP_DEL after the last use */
+	MG_CMD_SET_PMTU =
+		12, /* struct mg_cmd_set_opt with value = new effective MSS: resegment and retransmit */
+	MG_CMD_CLOSE =
+		13, /* struct mg_cmd_flow: as if the application had set MG_SHM_AF_CLOSE (it asked by control) */
 
 	/* Events: worker to slow path. */
-	MG_EV_PACKET = 64,    /* struct mg_msg_packet: not for an installed flow, or not the common case */
+	MG_EV_PACKET =
+		64, /* struct mg_msg_packet: not for an installed flow, or not the common case */
 	MG_EV_SAMPLE = 65,    /* struct mg_ev_sample: input for congestion control */
 	MG_EV_FIN_RCVD = 66,  /* struct mg_ev_flow: peer's FIN in sequence, acknowledged */
 	MG_EV_FIN_SENT = 67,  /* struct mg_ev_flow: our FIN left for the first time */
 	MG_EV_FIN_ACKED = 68, /* struct mg_ev_flow */
-	MG_EV_RST_RCVD = 69,  /* struct mg_ev_flow: valid reset; the flow is stopped, REMOVE is awaited */
-	MG_EV_TIMEOUT = 70,   /* struct mg_ev_flow: RTO (value 0) or persist timer (1) expired; `count` times in a row */
+	MG_EV_RST_RCVD =
+		69, /* struct mg_ev_flow: valid reset; the flow is stopped, REMOVE is awaited */
+	MG_EV_TIMEOUT =
+		70, /* struct mg_ev_flow: RTO (value 0) or persist timer (1) expired; `count` times in a row */
 	MG_EV_APP_CLOSE = 71, /* struct mg_ev_flow: MG_SHM_AF_CLOSE seen; value: unread bytes left */
 	MG_EV_APP_ABORT = 72, /* struct mg_ev_flow: MG_SHM_AF_ABORT seen */
-	MG_EV_APP_BROKEN = 73, /* struct mg_ev_flow: impossible positions: the application is to be detached */
-	MG_EV_REMOVED = 74,   /* struct mg_ev_removed */
-	MG_EV_REPORT = 75,    /* struct mg_ev_removed, same contents, flow lives on */
-	MG_EV_APP_DEL = 76,   /* struct mg_msg_app */
-	MG_EV_DATA_AFTER_CLOSE = 77, /* struct mg_ev_flow: data for a closed application: reset it (RFC 9293 3.6.1) */
-	MG_EV_NEIGH_CONFIRM = 78, /* struct mg_ev_flow: forward progress: the next hop is alive (at most 1/s) */
-	MG_EV_DOORBELL = 79,  /* struct mg_ev_doorbell: a doorbell for a window that has no flow here */
-	MG_EV_APP_RINGS = 80, /* struct mg_msg_app: impossible ring indices: the application is to be detached */
+	MG_EV_APP_BROKEN =
+		73, /* struct mg_ev_flow: impossible positions: the application is to be detached */
+	MG_EV_REMOVED = 74, /* struct mg_ev_removed */
+	MG_EV_REPORT = 75,  /* struct mg_ev_removed, same contents, flow lives on */
+	MG_EV_APP_DEL = 76, /* struct mg_msg_app */
+	MG_EV_DATA_AFTER_CLOSE =
+		77, /* struct mg_ev_flow: data for a closed application: reset it (RFC 9293 3.6.1) */
+	MG_EV_NEIGH_CONFIRM =
+		78, /* struct mg_ev_flow: forward progress: the next hop is alive (at most 1/s) */
+	MG_EV_DOORBELL = 79, /* struct mg_ev_doorbell: a doorbell for a window that has no flow here */
+	MG_EV_APP_RINGS =
+		80, /* struct mg_msg_app: impossible ring indices: the application is to be detached */
 };
 
 struct mg_msg {
@@ -62,11 +72,11 @@ struct mg_msg {
 };
 
 enum mg_flow_opt_flag {
-	MG_FLOW_TS = 1 << 0,     /* timestamps negotiated */
-	MG_FLOW_SACK = 1 << 1,   /* SACK negotiated */
-	MG_FLOW_ECN = 1 << 2,    /* ECN negotiated */
+	MG_FLOW_TS = 1 << 0,      /* timestamps negotiated */
+	MG_FLOW_SACK = 1 << 1,    /* SACK negotiated */
+	MG_FLOW_ECN = 1 << 2,     /* ECN negotiated */
 	MG_FLOW_NODELAY = 1 << 3, /* initial option */
-	MG_FLOW_PACING = 1 << 4, /* obey pacing_Bps */
+	MG_FLOW_PACING = 1 << 4,  /* obey pacing_Bps */
 	MG_FLOW_WS = 1 << 5,
 };
 
@@ -86,19 +96,19 @@ struct mg_cmd_install {
 	uint32_t irs;
 	uint32_t snd_una;
 	uint32_t snd_nxt;
-	uint32_t snd_wnd;   /* scaled: bytes */
+	uint32_t snd_wnd; /* scaled: bytes */
 	uint32_t snd_wl1;
 	uint32_t snd_wl2;
 	uint32_t rcv_nxt;
 	uint32_t ts_recent;
 	uint32_t ts_offset; /* our TSval = now in ms + ts_offset */
 	uint32_t last_ack_sent;
-	uint32_t rcv_adv;   /* right edge already offered in the handshake */
-	uint32_t rcv_mss;   /* our MSS as advertised: unit of receive-side rules */
+	uint32_t rcv_adv; /* right edge already offered in the handshake */
+	uint32_t rcv_mss; /* our MSS as advertised: unit of receive-side rules */
 	uint32_t cwnd_bytes;
 	uint32_t ssthresh_bytes;
 	uint64_t pacing_Bps;
-	uint32_t srtt_us;   /* from the handshake; 0: no sample yet */
+	uint32_t srtt_us; /* from the handshake; 0: no sample yet */
 	uint32_t rttvar_us;
 	uint32_t rto_us;
 	uint32_t rto_min_us;
@@ -107,12 +117,12 @@ struct mg_cmd_install {
 	uint32_t restart_bytes; /* cwnd after idling is at most this (RFC 5681 4.1: the initial window) */
 	uint32_t reserved;
 	struct mg_app *app;
-	uint32_t window;    /* index in the app region */
+	uint32_t window; /* index in the app region */
 	uint32_t context;
 	uint32_t window_gen;
-	uint32_t rx_bytes;  /* payload rings: power-of-two sizes */
+	uint32_t rx_bytes; /* payload rings: power-of-two sizes */
 	uint32_t tx_bytes;
-	uint64_t rx_off;    /* offsets in the region */
+	uint64_t rx_off; /* offsets in the region */
 	uint64_t tx_off;
 };
 
@@ -138,7 +148,13 @@ struct mg_cmd_set_cc {
 	uint64_t pacing_Bps; /* 0: not paced */
 };
 
-enum mg_flow_opt { MG_FLOW_OPT_TTL = 1, MG_FLOW_OPT_TOS, MG_FLOW_OPT_MSS, MG_FLOW_OPT_RTO_MIN_US, MG_FLOW_OPT_DELACK_US };
+enum mg_flow_opt {
+	MG_FLOW_OPT_TTL = 1,
+	MG_FLOW_OPT_TOS,
+	MG_FLOW_OPT_MSS,
+	MG_FLOW_OPT_RTO_MIN_US,
+	MG_FLOW_OPT_DELACK_US
+};
 
 struct mg_cmd_set_opt {
 	struct mg_msg msg;
@@ -158,12 +174,17 @@ struct mg_cmd_set_nexthop {
 enum mg_packet_flag {
 	MG_PKT_CSUM_OK = 1 << 0, /* checksums are known good (received) */
 };
-enum mg_packet_reason { MG_PKT_NO_FLOW = 0, MG_PKT_NOT_TCP = 1, MG_PKT_EXCEPTION = 2, MG_PKT_FLOW_STOPPED = 3 };
+enum mg_packet_reason {
+	MG_PKT_NO_FLOW = 0,
+	MG_PKT_NOT_TCP = 1,
+	MG_PKT_EXCEPTION = 2,
+	MG_PKT_FLOW_STOPPED = 3
+};
 
 struct mg_msg_packet {
 	struct mg_msg msg;
-	uint32_t bytes; /* of the frame */
-	uint16_t flags; /* enum mg_packet_flag */
+	uint32_t bytes;  /* of the frame */
+	uint16_t flags;  /* enum mg_packet_flag */
 	uint16_t reason; /* enum mg_packet_reason */
 	uint8_t data[];
 };
@@ -197,10 +218,11 @@ enum mg_sample_flag {
 	MG_SAMPLE_CWND_LIMITED = 1 << 0, /* the window, not the application, held sending back */
 	MG_SAMPLE_LOSS = 1 << 1,         /* loss recovery was entered: one reduction */
 	MG_SAMPLE_RTO = 1 << 2,          /* retransmission time-out */
-	MG_SAMPLE_ECE = 1 << 3,          /* congestion echoed: one reduction per window (RFC 3168) */
-	MG_SAMPLE_RECOVERED = 1 << 4,    /* recovery ended: cwnd = ssthresh */
-	MG_SAMPLE_UNDO = 1 << 5,         /* the last reduction was spurious */
-	MG_SAMPLE_IDLE = 1 << 6,         /* sending resumes after an idle time longer than the RTO (RFC 5681 4.1) */
+	MG_SAMPLE_ECE = 1 << 3,       /* congestion echoed: one reduction per window (RFC 3168) */
+	MG_SAMPLE_RECOVERED = 1 << 4, /* recovery ended: cwnd = ssthresh */
+	MG_SAMPLE_UNDO = 1 << 5,      /* the last reduction was spurious */
+	MG_SAMPLE_IDLE =
+		1 << 6, /* sending resumes after an idle time longer than the RTO (RFC 5681 4.1) */
 	MG_SAMPLE_APP_LIMITED_RATE = 1 << 7, /* delivery_Bps was taken while application-limited */
 };
 
@@ -208,13 +230,13 @@ enum mg_sample_flag {
 struct mg_ev_sample {
 	struct mg_msg msg;
 	uint64_t now_ns;
-	uint32_t flags;        /* enum mg_sample_flag */
-	uint32_t acked_bytes;  /* newly delivered: cumulatively or by SACK */
-	uint32_t lost_bytes;   /* newly marked lost */
-	uint32_t ecn_bytes;    /* acknowledged with ECE */
-	uint32_t rtt_us;       /* smallest sample in the interval; 0: none */
+	uint32_t flags;       /* enum mg_sample_flag */
+	uint32_t acked_bytes; /* newly delivered: cumulatively or by SACK */
+	uint32_t lost_bytes;  /* newly marked lost */
+	uint32_t ecn_bytes;   /* acknowledged with ECE */
+	uint32_t rtt_us;      /* smallest sample in the interval; 0: none */
 	uint32_t srtt_us;
-	uint32_t inflight_bytes; /* now */
+	uint32_t inflight_bytes;       /* now */
 	uint32_t prior_inflight_bytes; /* when a LOSS, RTO or ECE happened: FlightSize for ssthresh */
 	uint64_t delivered_bytes;      /* in total */
 	uint64_t delivery_Bps;         /* newest rate sample; 0: none */

@@ -38,10 +38,10 @@
 #include "fastpath/io/netif.h"
 #include "fastpath/io/port.h"
 
-#define ETHERTYPE   0x88b5      /* for local experiments */
+#define ETHERTYPE 0x88b5 /* for local experiments */
 #define FRAME_BYTES 64
 #define SAMPLES_MAX 200000
-#define PHASE_NS    1000000000ull
+#define PHASE_NS 1000000000ull
 #define WAKE_ROUNDS 100
 #define WAKE_GAP_US 10000
 
@@ -214,7 +214,7 @@ static int recv_one(struct sender *s, int flags)
 	do {
 		if (recv(s->fd, &f, sizeof(f), flags) != (ssize_t)sizeof(f))
 			return 0;
-	} while (f.seq < s->oldest);  /* given up already */
+	} while (f.seq < s->oldest); /* given up already */
 	if (s->nr_rtt < SAMPLES_MAX)
 		s->rtt_ns[s->nr_rtt++] = (uint32_t)(now_ns() - f.sent_ns);
 	return 1;
@@ -258,9 +258,9 @@ static void window_phase(struct sender *s, int window)
 		;
 	took = now_ns() - start;
 	printf("  %3d in flight: %7.0f frames/s  p50 %6.1f us  p99 %6.1f us  lost %lu  cpu %3.0f%%"
-	       "  per frame: %.2f rx calls %.2f tx calls %.2f sleeps\n", window,
-	       (double)got * 1e9 / (double)took, percentile_us(s, 0.5), percentile_us(s, 0.99), lost,
-	       (double)(cpu_ns(s->echo) - cpu) * 100.0 / (double)took,
+	       "  per frame: %.2f rx calls %.2f tx calls %.2f sleeps\n",
+	       window, (double)got * 1e9 / (double)took, percentile_us(s, 0.5),
+	       percentile_us(s, 0.99), lost, (double)(cpu_ns(s->echo) - cpu) * 100.0 / (double)took,
 	       (double)(s->sh->rx_calls - calls) / (double)got,
 	       (double)(s->sh->tx_calls - tx) / (double)got,
 	       (double)(s->sh->sleeps - sleeps) / (double)got);
@@ -300,8 +300,8 @@ static void idle_phase(struct sender *s)
 	uint64_t cpu = cpu_ns(s->echo), start = now_ns();
 
 	sleep(1);
-	printf("  idle: %.3f %% of a core\n", (double)(cpu_ns(s->echo) - cpu) * 100.0 /
-	       (double)(now_ns() - start));
+	printf("  idle: %.3f %% of a core\n",
+	       (double)(cpu_ns(s->echo) - cpu) * 100.0 / (double)(now_ns() - start));
 }
 
 static int sender_main(struct shared *sh, pid_t echo, const char *netns, const char *interface)
@@ -399,7 +399,7 @@ int main(int argc, char **argv)
 
 	if (argc < 5 || parse_driver(argv[1], &conf.driver) < 0) {
 		fprintf(stderr, "usage: portbench af_packet|af_xdp|tap INTERFACE PEER_NETNS "
-			"PEER_INTERFACE [SPIN_US [BUSY_BUDGET]]\n");
+				"PEER_INTERFACE [SPIN_US [BUSY_BUDGET]]\n");
 		return 2;
 	}
 	conf.interface = argv[2];

@@ -32,7 +32,7 @@
 #include "fastpath/io/port.h"
 
 #define ETHERTYPE 0x88b5
-#define SKIPPED   77
+#define SKIPPED 77
 
 /* DPDK's driver forgets what libxdp gave it for each XDP socket: 80 bytes that we cannot reach. */
 __attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
@@ -157,7 +157,10 @@ static void run_driver(enum mg_port_driver driver, const char *interface, const 
 		       uint16_t nr_queues)
 {
 	const struct mg_port_conf conf = {
-		.name = "t", .driver = driver, .interface = interface, .nr_queues = nr_queues,
+		.name = "t",
+		.driver = driver,
+		.interface = interface,
+		.nr_queues = nr_queues,
 	};
 	struct mg_port port;
 	char err[256] = "";
@@ -216,15 +219,21 @@ static void refused(const struct mg_port_conf *conf, int code, const char *words
 static void test_refusals(void **state)
 {
 	(void)state;
-	refused(&(struct mg_port_conf){ .name = "a", .interface = "nope" }, -ENODEV, "does not exist");
-	refused(&(struct mg_port_conf){ .name = "a", .interface = "v0", .driver = MG_PORT_AF_XDP,
-		.nr_queues = 2 }, -EINVAL, "set queues: 1");
+	refused(&(struct mg_port_conf){ .name = "a", .interface = "nope" }, -ENODEV,
+		"does not exist");
+	refused(&(struct mg_port_conf){ .name = "a",
+					.interface = "v0",
+					.driver = MG_PORT_AF_XDP,
+					.nr_queues = 2 },
+		-EINVAL, "set queues: 1");
 	refused(&(struct mg_port_conf){ .name = "a", .interface = "v0", .driver = MG_PORT_TAP },
 		-EEXIST, "exists already");
-	refused(&(struct mg_port_conf){ .name = "a", .interface = "v0", .nr_bufs = 4000000 }, -ENOMEM,
-		"raise memory.dpdk_mib");
+	refused(&(struct mg_port_conf){ .name = "a", .interface = "v0", .nr_bufs = 4000000 },
+		-ENOMEM, "raise memory.dpdk_mib");
 	refused(&(struct mg_port_conf){ .name = "a", .interface = "lo" }, -EINVAL, "not Ethernet");
-	refused(&(struct mg_port_conf){ .name = "a", .driver = MG_PORT_PCI, .device = "0000:99:00.0" },
+	refused(&(struct mg_port_conf){ .name = "a",
+					.driver = MG_PORT_PCI,
+					.device = "0000:99:00.0" },
 		-ENODEV, "vfio-pci");
 	refused(&(struct mg_port_conf){ .name = "a", .driver = MG_PORT_VDEV, .device = "net_none0" },
 		-EIO, "refused");
@@ -241,9 +250,12 @@ static void test_refusals(void **state)
 /* An AF_XDP program that someone left, and one that is none of our business. */
 static void test_xdp_leftover(void **state)
 {
-	const char *dir = access("/usr/lib/bpf/xsk_def_xdp_prog.o", R_OK) == 0 ? "/usr/lib/bpf" :
-			  "/usr/lib/x86_64-linux-gnu/bpf";
-	const struct mg_port_conf conf = { .name = "t", .driver = MG_PORT_AF_XDP, .interface = "v0" };
+	const char *dir = access("/usr/lib/bpf/xsk_def_xdp_prog.o", R_OK) == 0
+				  ? "/usr/lib/bpf"
+				  : "/usr/lib/x86_64-linux-gnu/bpf";
+	const struct mg_port_conf conf = { .name = "t",
+					   .driver = MG_PORT_AF_XDP,
+					   .interface = "v0" };
 	char cmd[256];
 
 	(void)state;
@@ -251,8 +263,10 @@ static void test_xdp_leftover(void **state)
 		       dir);
 	sh(cmd);
 	run_driver(MG_PORT_AF_XDP, "v0", "v1", 0);
-	(void)snprintf(cmd, sizeof(cmd), "ip link set dev v0 xdp obj %s/xdpfilt_alw_all.o sec xdp/fail"
-		       " 2>/dev/null || ip link set dev v0 xdp obj %s/xdpdump_xdp.o sec xdp", dir, dir);
+	(void)snprintf(cmd, sizeof(cmd),
+		       "ip link set dev v0 xdp obj %s/xdpfilt_alw_all.o sec xdp/fail"
+		       " 2>/dev/null || ip link set dev v0 xdp obj %s/xdpdump_xdp.o sec xdp",
+		       dir, dir);
 	if (system(cmd) != 0)
 		skip();
 	refused(&conf, -EBUSY, "ip link set dev v0 xdp off");
