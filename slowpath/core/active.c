@@ -126,7 +126,7 @@ int mg_active_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_con
 {
 	struct mg_conn *c;
 	struct mg_hop hop;
-	uint32_t floor_iss;
+	uint32_t floor_iss = 0;
 	int err;
 
 	if (connect->context >= app->app->nr_contexts)

@@ -457,7 +457,6 @@ static void tail_loss(void **state)
 	/* The last three: the probe's SACK starts fast recovery, long before an RTO. */
 	send_segments(10, MG_FLOW_SACK);
 	FB_RX(&b, .ack = 7000);
-	sent = b.now;
 	fb_run(&b, FB_MS(199));
 	FB_TX_NONE(&b);
 	fb_run(&b, FB_MS(10));
