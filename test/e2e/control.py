@@ -295,10 +295,10 @@ def test_documented_example():
     include, lib = os.path.join(harness.SRC, "libclient/include"), os.path.join(harness.BUILD, "libclient")
     flags = ["-fsanitize=address,undefined"] if os.environ.get("MANGO_VARIANT") == "asan" else []
     done = subprocess.run(["g++", "-Wall", "-Wextra", "-Werror", *flags, "-o", program, "-I", include,
-                           os.path.join(harness.SRC, "test/e2e/example_client.cc"), "-L", lib, "-lmango",
+                           os.path.join(harness.SRC, "libclient/examples/seed_client.cc"), "-L", lib, "-lmango",
                            "-Wl,-rpath," + lib], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     expect_equal(done.returncode, 0, "the compiler: " + done.stdout)
-    peer = bed.peer_start(take_some, 9600, 10 << 20)
+    peer = bed.peer_start(take_some, 7, 10 << 20)
     time.sleep(0.3)
     client = Process(netns(bed.dut) + [program], bed.path("example.log"), env=bed.env)
     try:
