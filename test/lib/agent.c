@@ -11,6 +11,12 @@
  *            close S                    abort S               setopt S NAME VALUE
  *            getopt S NAME              names S               sleep MS
  *            health                     config KEY            configure KEY VALUE
+ *          Step by step: "socket S [nb]" makes one (nb: its calls do not block), then
+ *            bind S ADDR PORT           listen S BACKLOG      connect S ADDR PORT
+ *            fill S COUNT (until it would block; answers how many)
+ *            poll S MS in|out (answers the events, or "none")
+ *            info S (words of struct tcp_info)                forget (aborts every socket)
+ *          test/wire links the same program against the kernel's sockets (test/wire/kernel_mango.c).
  * Threads: one; calls block.
  */
 #include <arpa/inet.h>
@@ -21,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 
 #include <libmango.h>
@@ -92,12 +99,30 @@ static void forget(struct agent *a, const char *name)
 	n->sock = NULL;
 }
 
-static struct sockaddr_in address(const char *addr, const char *port)
-{
-	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
+union address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
 
-	(void)inet_pton(AF_INET, addr, &sin.sin_addr); /* wrong: 0.0.0.0 */
-	return sin;
+static socklen_t address_len(const union address *a)
+{
+	return a->any.sa_family == AF_INET6 ? sizeof(a->v6) : sizeof(a->v4);
+}
+
+static union address address(const char *addr, const char *port)
+{
+	union address a = { .v6 = { .sin6_family = AF_INET6 } };
+
+	if (strchr(addr, ':') != NULL) {
+		a.v6.sin6_port = htons((uint16_t)atoi(port));
+		(void)inet_pton(AF_INET6, addr, &a.v6.sin6_addr); /* wrong: :: */
+		return a;
+	}
+	a = (union address){ .v4 = { .sin_family = AF_INET } };
+	a.v4.sin_port = htons((uint16_t)atoi(port));
+	(void)inet_pton(AF_INET, addr, &a.v4.sin_addr); /* wrong: 0.0.0.0 */
+	return a;
 }
 
 static mango_status_e new_socket(struct agent *a, mango_socket_h *ret_sock)
@@ -107,14 +132,40 @@ static mango_status_e new_socket(struct agent *a, mango_socket_h *ret_sock)
 	return st == MANGO_STATUS_OK ? mango_socket_open(*ret_sock, NULL) : st;
 }
 
+static int do_socket(struct agent *a, char **w)
+{
+	struct mango_socket_options options = { .size = sizeof(options) };
+	mango_socket_h sock;
+	mango_status_e st = mango_socket_create(a->tcp, &sock);
+
+	options.nonblocking = w[2] != NULL && strcmp(w[2], "nb") == 0;
+	if (st == MANGO_STATUS_OK)
+		st = mango_socket_open(sock, &options);
+	if (st == MANGO_STATUS_OK)
+		remember(a, w[1], sock);
+	return answer(st);
+}
+
+static int do_bind(struct agent *a, char **w)
+{
+	union address to = address(w[2], w[3]);
+
+	return answer(mango_socket_bind(sock_of(a, w[1]), &to.any, address_len(&to)));
+}
+
+static int do_listen_on(struct agent *a, char **w)
+{
+	return answer(mango_socket_listen(sock_of(a, w[1]), atoi(w[2])));
+}
+
 static int do_listen(struct agent *a, char **w)
 {
-	struct sockaddr_in sin = address("0.0.0.0", w[2]);
+	union address at = address("0.0.0.0", w[2]);
 	mango_socket_h sock;
 	mango_status_e st = new_socket(a, &sock);
 
 	if (st == MANGO_STATUS_OK)
-		st = mango_socket_bind(sock, (struct sockaddr *)&sin, sizeof(sin));
+		st = mango_socket_bind(sock, &at.any, address_len(&at));
 	if (st == MANGO_STATUS_OK)
 		st = mango_socket_listen(sock, atoi(w[3]));
 	if (st == MANGO_STATUS_OK)
@@ -134,12 +185,15 @@ static int do_accept(struct agent *a, char **w)
 
 static int do_connect(struct agent *a, char **w)
 {
-	struct sockaddr_in sin = address(w[2], w[3]);
-	mango_socket_h sock;
-	mango_status_e st = new_socket(a, &sock);
+	union address to = address(w[2], w[3]);
+	mango_socket_h sock = sock_of(a, w[1]);
+	mango_status_e st = MANGO_STATUS_OK;
 
+	if (sock != NULL)
+		return answer(mango_socket_connect(sock, &to.any, address_len(&to)));
+	st = new_socket(a, &sock);
 	if (st == MANGO_STATUS_OK)
-		st = mango_socket_connect(sock, (struct sockaddr *)&sin, sizeof(sin));
+		st = mango_socket_connect(sock, &to.any, address_len(&to));
 	if (st == MANGO_STATUS_OK)
 		remember(a, w[1], sock);
 	return answer(st);
@@ -188,6 +242,26 @@ static int do_sendn(struct agent *a, char **w)
 		left -= n;
 	}
 	return answer(st);
+}
+
+static int do_fill(struct agent *a, char **w)
+{
+	size_t want = strtoull(w[2], NULL, 10), done = 0, n = 1;
+	mango_status_e st = MANGO_STATUS_OK;
+
+	while (st == MANGO_STATUS_OK && n > 0 && done < want) {
+		size_t len = want - done < BLOCK_BYTES ? want - done : BLOCK_BYTES;
+
+		for (size_t i = 0; i < len; i++)
+			a->bytes[i] = pattern(done + i);
+		n = 0;
+		st = mango_socket_send(sock_of(a, w[1]), a->bytes, len, &n);
+		done += n;
+	}
+	if (st != MANGO_STATUS_OK && st != MANGO_STATUS_AGAIN)
+		return answer(st);
+	printf("ok %zu\n", done);
+	return 0;
 }
 
 static int do_recv(struct agent *a, char **w)
@@ -265,6 +339,16 @@ static const struct option_name {
 	{ "keepintvl_s", IPPROTO_TCP, TCP_KEEPINTVL },
 	{ "keepcnt", IPPROTO_TCP, TCP_KEEPCNT },
 	{ "maxseg", IPPROTO_TCP, TCP_MAXSEG },
+	{ "quickack", IPPROTO_TCP, TCP_QUICKACK },
+	{ "fastopen", IPPROTO_TCP, TCP_FASTOPEN },
+	{ "fastopen_connect", IPPROTO_TCP, TCP_FASTOPEN_CONNECT },
+	{ "reuseaddr", SOL_SOCKET, SO_REUSEADDR },
+	{ "reuseport", SOL_SOCKET, SO_REUSEPORT },
+	{ "oobinline", SOL_SOCKET, SO_OOBINLINE },
+	{ "v6only", IPPROTO_IPV6, IPV6_V6ONLY },
+	{ "hops", IPPROTO_IPV6, IPV6_UNICAST_HOPS },
+	{ "tclass", IPPROTO_IPV6, IPV6_TCLASS },
+	{ "recverr", IPPROTO_IP, IP_RECVERR },
 	{ "keepalive", SOL_SOCKET, SO_KEEPALIVE },
 	{ "error", SOL_SOCKET, SO_ERROR },
 	{ "rcvbuf", SOL_SOCKET, SO_RCVBUF },
@@ -281,11 +365,31 @@ static const struct option_name *find_option(const char *name)
 	return NULL;
 }
 
+static mango_status_e set_time(mango_socket_h sock, int option, int ms)
+{
+	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+	return mango_socket_set_option(sock, SOL_SOCKET, option, &tv, sizeof(tv));
+}
+
+static mango_status_e set_linger(mango_socket_h sock, int seconds)
+{
+	struct linger l = { .l_onoff = 1, .l_linger = seconds };
+
+	return mango_socket_set_option(sock, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+}
+
 static int do_setopt(struct agent *a, char **w)
 {
 	const struct option_name *o = find_option(w[2]);
 	int value = atoi(w[3]);
 
+	if (strcmp(w[2], "rcvtimeo_ms") == 0)
+		return answer(set_time(sock_of(a, w[1]), SO_RCVTIMEO, value));
+	if (strcmp(w[2], "sndtimeo_ms") == 0)
+		return answer(set_time(sock_of(a, w[1]), SO_SNDTIMEO, value));
+	if (strcmp(w[2], "linger_s") == 0)
+		return answer(set_linger(sock_of(a, w[1]), value));
 	if (strcmp(w[2], "congestion") == 0)
 		return answer(mango_socket_set_option(sock_of(a, w[1]), IPPROTO_TCP, TCP_CONGESTION,
 						      w[3], (socklen_t)strlen(w[3])));
@@ -326,22 +430,95 @@ static int do_getopt(struct agent *a, char **w)
 	return 0;
 }
 
+/* "ADDRESS PORT" */
+static const char *address_text(const union address *a, char *buf, size_t len)
+{
+	char text[INET6_ADDRSTRLEN] = "?";
+	bool is_v6 = a->any.sa_family == AF_INET6;
+	const void *bytes = is_v6 ? (const void *)&a->v6.sin6_addr : (const void *)&a->v4.sin_addr;
+
+	(void)inet_ntop(a->any.sa_family, bytes, text, sizeof(text)); /* "?" */
+	(void)snprintf(buf, len, "%s %u", text, ntohs(is_v6 ? a->v6.sin6_port : a->v4.sin_port));
+	return buf;
+}
+
 static int do_names(struct agent *a, char **w)
 {
-	struct sockaddr_in local, remote;
+	union address local, remote;
 	socklen_t llen = sizeof(local), rlen = sizeof(remote);
-	char ltext[INET_ADDRSTRLEN], rtext[INET_ADDRSTRLEN];
-	mango_status_e st = mango_socket_getsockname(sock_of(a, w[1]), (struct sockaddr *)&local,
-						     &llen);
+	char ltext[64], rtext[64];
+	mango_status_e st = mango_socket_getsockname(sock_of(a, w[1]), &local.any, &llen);
 
 	if (st == MANGO_STATUS_OK)
-		st = mango_socket_getpeername(sock_of(a, w[1]), (struct sockaddr *)&remote, &rlen);
+		st = mango_socket_getpeername(sock_of(a, w[1]), &remote.any, &rlen);
 	if (st != MANGO_STATUS_OK)
 		return answer(st);
-	printf("ok %s %u %s %u\n", inet_ntop(AF_INET, &local.sin_addr, ltext, sizeof(ltext)),
-	       ntohs(local.sin_port), inet_ntop(AF_INET, &remote.sin_addr, rtext, sizeof(rtext)),
-	       ntohs(remote.sin_port));
+	printf("ok %s %s\n", address_text(&local, ltext, sizeof(ltext)),
+	       address_text(&remote, rtext, sizeof(rtext)));
 	return 0;
+}
+
+static int do_poll(struct agent *a, char **w)
+{
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} bits[] = {
+		{ MANGO_EVENT_IN, " in" },   { 0x002, " pri" },
+		{ MANGO_EVENT_OUT, " out" }, { MANGO_EVENT_ERR, " err" },
+		{ MANGO_EVENT_HUP, " hup" }, { MANGO_EVENT_RDHUP, " rdhup" },
+	};
+	mango_socket_h sock = sock_of(a, w[1]);
+	uint32_t wanted = strcmp(w[3], "out") == 0   ? MANGO_EVENT_OUT
+			  : strcmp(w[3], "pri") == 0 ? 0x002
+						     : MANGO_EVENT_IN | MANGO_EVENT_RDHUP;
+	struct mango_event ev;
+	mango_status_e st = mango_socket_watch(sock, wanted);
+	int n = 0;
+
+	if (st == MANGO_STATUS_OK)
+		st = mango_tcp_poll(a->tcp, &ev, 1, atoi(w[2]), &n);
+	if (sock != NULL)
+		(void)mango_socket_watch(sock, 0);
+	if (st != MANGO_STATUS_OK)
+		return answer(st);
+	printf("ok%s", n == 0 ? " none" : "");
+	for (uint32_t i = 0; n > 0 && i < sizeof(bits) / sizeof(bits[0]); i++)
+		if ((ev.events & bits[i].bit) != 0)
+			printf("%s", bits[i].name);
+	printf("\n");
+	return 0;
+}
+
+static int do_info(struct agent *a, char **w)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+	mango_status_e st;
+
+	memset(&info, 0, sizeof(info));
+	st = mango_socket_get_option(sock_of(a, w[1]), IPPROTO_TCP, TCP_INFO, &info, &len);
+	if (st != MANGO_STATUS_OK)
+		return answer(st);
+	printf("ok state=%u cwnd=%u ssthresh=%u rtt_us=%u rto_us=%u mss=%u retrans=%u unacked=%u "
+	       "options=%u\n",
+	       info.tcpi_state, info.tcpi_snd_cwnd, info.tcpi_snd_ssthresh, info.tcpi_rtt,
+	       info.tcpi_rto, info.tcpi_snd_mss, info.tcpi_total_retrans, info.tcpi_unacked,
+	       info.tcpi_options);
+	return 0;
+}
+
+static int do_forget(struct agent *a, char **w)
+{
+	(void)w;
+	for (uint32_t i = 0; i < SOCKETS_MAX; i++) {
+		if (a->sockets[i].sock == NULL)
+			continue;
+		(void)mango_socket_abort(a->sockets[i].sock); /* a listener has nothing to abort */
+		(void)mango_socket_destroy(a->sockets[i].sock);
+		a->sockets[i].sock = NULL;
+	}
+	return answer(MANGO_STATUS_OK);
 }
 
 static int do_health(struct agent *a, char **w)
@@ -388,6 +565,10 @@ static const struct {
 	int nr_words;
 	int (*run)(struct agent *a, char **words);
 } commands[] = {
+	{ "socket", 2, do_socket },       { "socket", 3, do_socket },
+	{ "bind", 4, do_bind },           { "listen", 3, do_listen_on },
+	{ "fill", 3, do_fill },           { "poll", 4, do_poll },
+	{ "info", 2, do_info },           { "forget", 1, do_forget },
 	{ "listen", 4, do_listen },       { "accept", 3, do_accept },
 	{ "connect", 4, do_connect },     { "send", 3, do_send },
 	{ "sendn", 3, do_sendn },         { "recv", 3, do_recv },
