@@ -52,6 +52,17 @@ static bool take_tx_head(struct mg_flow *f, uint64_t tx_head)
 	return true;
 }
 
+/* A mark that lies behind tx_head by now comes with the next doorbell; nonsense never gets there. */
+static void take_tx_urg(struct mg_fp *fp, struct mg_flow *f, uint64_t tx_urg)
+{
+	if (tx_urg <= f->tx_urg || tx_urg > f->tx_head)
+		return;
+	mg_fp_count(fp, MG_FPS_TX_URG, 1);
+	f->tx_urg = tx_urg;
+	f->tx_urgent = 1;
+	f->flags |= MG_FF_ACK_NOW; /* the peer learns of it even when its window is closed */
+}
+
 static void take_options(struct mg_flow *f, uint32_t a)
 {
 	uint32_t flags = f->flags & ~(uint32_t)(MG_FF_NODELAY | MG_FF_CORK | MG_FF_QUICKACK);
@@ -109,6 +120,7 @@ static void look(struct mg_fp *fp, struct mg_flow *f, uint32_t asked)
 	uint32_t a;
 	uint64_t rx_head;
 	uint64_t tx_head;
+	uint64_t tx_urg;
 
 	if (f->run != MG_FLOW_LIVE || mg_flow_has(f, MG_FF_APP_CLOSED))
 		return;
@@ -123,6 +135,9 @@ static void look(struct mg_fp *fp, struct mg_flow *f, uint32_t asked)
 		return;
 	}
 	mg_fp_pend(fp, f);
+	tx_urg = atomic_load_explicit(&w->tx_urg, memory_order_relaxed);
+	if (mg_unlikely(tx_urg != 0))
+		take_tx_urg(fp, f, tx_urg);
 	if (mg_unlikely(a & MG_SHM_AF_ABORT)) {
 		mg_appwin_stop(fp, f);
 		mg_notify_event(fp, f, MG_EV_APP_ABORT, 0);

@@ -169,7 +169,8 @@ struct mg_flow {
 	uint8_t l3_len;
 	uint8_t is_v6;
 	uint16_t ip_id;
-	uint16_t ip_reserved;
+	uint8_t tx_urgent; /* tx_urg was set: look at it */
+	uint8_t ip_reserved;
 	uint64_t pseudo_sum; /* pseudo-header without length */
 	uint64_t ip_sum;     /* IPv4 header with length, id, checksum 0 */
 
@@ -251,6 +252,7 @@ struct mg_flow {
 	uint32_t fin_seq;
 	uint32_t remove_how;
 	uint64_t urg_pos;
+	uint64_t tx_urg; /* SND.UP: what lies before this position is urgent */
 };
 
 static_assert(offsetof(struct mg_flow, rx_ring) == 64, "rd is one cache line");
@@ -279,6 +281,12 @@ static inline uint32_t mg_flow_pipe(const struct mg_flow *f)
 	uint32_t flight = mg_flow_flight(f);
 
 	return flight > out ? flight - out : 0;
+}
+
+/* Urgent mode (RFC 9293 3.8.5): some of the urgent data is not acknowledged. */
+static inline bool mg_flow_is_urgent(const struct mg_flow *f)
+{
+	return f->tx_urgent != 0 && f->tx_urg > f->tx_una;
 }
 
 static inline bool mg_flow_has(const struct mg_flow *f, uint32_t flags)

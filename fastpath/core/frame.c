@@ -144,6 +144,17 @@ static void put_ip(struct mg_flow *f, uint8_t *ip, uint32_t l4_len, const struct
 	f->ip_id = (uint16_t)(f->ip_id + 1 + (s->gso != 0 ? MG_FP_BURST_SEGS : 0));
 }
 
+/* RFC 9293 3.8.5: the pointer names the octet behind the urgent data (MUST-62), or as far as it reaches. */
+static void put_urgent(const struct mg_flow *f, uint8_t *tcp, const struct mg_fp_segment *s)
+{
+	int64_t ahead = (int64_t)(f->tx_urg - f->tx_una) - mg_seq_diff(s->seq, f->snd_una);
+
+	if (ahead <= 0 || (s->flags & MG_TCP_RST))
+		return;
+	tcp[13] |= MG_TCP_URG;
+	mg_store_be16(tcp + 18, (uint16_t)mg_min_u64((uint64_t)ahead, UINT16_MAX));
+}
+
 /* Numbers, flags, window, options; returns the TCP header's length. */
 static uint32_t put_tcp(struct mg_fp *fp, struct mg_flow *f, uint8_t *tcp,
 			const struct mg_fp_segment *s, const struct mg_sack_block *sacks,
@@ -162,6 +173,8 @@ static uint32_t put_tcp(struct mg_fp *fp, struct mg_flow *f, uint8_t *tcp,
 	if (mg_unlikely(nr_sacks != 0))
 		len += put_sacks(tcp + len, sacks, nr_sacks);
 	mg_store_be16(tcp + 12, (uint16_t)(len / 4 << 12 | s->flags));
+	if (mg_unlikely(mg_flow_is_urgent(f)))
+		put_urgent(f, tcp, s);
 	return len;
 }
 

@@ -300,7 +300,7 @@ static void take_urgent(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg
 {
 	uint64_t pos;
 
-	if (!(seg->flags & MG_TCP_URG) || mg_flow_has(f, MG_FF_FIN_RCVD))
+	if (!(seg->flags & MG_TCP_URG) || seg->urg == 0 || mg_flow_has(f, MG_FF_FIN_RCVD))
 		return;
 	if (mg_seq_lt(seg->seq + seg->urg, f->rcv_nxt))
 		return;

@@ -176,16 +176,16 @@ static uint32_t frame_max(const struct mg_fp *fp, const struct mg_flow *f, const
 {
 	uint32_t gso = mg_min_u32(mg_fp_port_of(fp, f)->gso_bytes, FRAME_PAYLOAD_MAX);
 
-	if (gso < 2u * f->mss)
+	if (gso < 2u * f->mss || mg_flow_is_urgent(f)) /* each segment has a pointer of its own */
 		return f->mss;
 	gso = mg_min_u32(gso, p->budget * f->mss);
 	return gso - gso % f->mss;
 }
 
-/* Nagle, Minshall's way: one small segment may be out; and CORK. A FIN behind it sends everything. */
+/* Nagle, Minshall's way: one small segment may be out; and CORK. A FIN or urgent data sends everything. */
 static bool hold_small(const struct mg_flow *f)
 {
-	if (mg_flow_has(f, MG_FF_FIN_QUEUED | MG_FF_OVERRIDE))
+	if (mg_flow_has(f, MG_FF_FIN_QUEUED | MG_FF_OVERRIDE) || mg_flow_is_urgent(f))
 		return false;
 	if (mg_flow_has(f, MG_FF_CORK))
 		return true;

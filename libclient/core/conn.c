@@ -226,7 +226,7 @@ static int why_not_open(const struct mg_conn *conn, uint32_t state)
 	return error != 0 ? -(int)error : -EPIPE;
 }
 
-int64_t mg_conn_send(struct mg_conn *conn, const struct iovec *iov, int nr)
+static int64_t send_bytes(struct mg_conn *conn, const struct iovec *iov, int nr, bool urgent)
 {
 	struct mg_span spans[2];
 	uint32_t flags = aflags(conn), state = mg_window_state(&conn->w);
@@ -245,12 +245,47 @@ int64_t mg_conn_send(struct mg_conn *conn, const struct iovec *iov, int nr)
 	if (n == 0)
 		return mg_client_probe(conn->src.ctx->client) ? -ECONNRESET : -EAGAIN;
 	(void)copy_spans(iov, nr, spans, true); /* exactly n bytes: there are at least so many */
-	mg_window_commit(&conn->w, n);
+	if (mg_unlikely(urgent))
+		mg_window_commit_urgent(&conn->w, n);
+	else
+		mg_window_commit(&conn->w, n);
 	/* Asked for and had; the next time there is no room it is asked for anew. */
 	if (mg_unlikely((flags & MG_SHM_AF_WANT_TX) != 0))
 		mg_window_clear(&conn->w, MG_SHM_AF_WANT_TX);
 	mg_ctx_ring(conn->src.ctx, &conn->w);
 	return n;
+}
+
+int64_t mg_conn_send(struct mg_conn *conn, const struct iovec *iov, int nr)
+{
+	return send_bytes(conn, iov, nr, false);
+}
+
+int64_t mg_conn_send_urgent(struct mg_conn *conn, const struct iovec *iov, int nr)
+{
+	return send_bytes(conn, iov, nr, true);
+}
+
+bool mg_conn_urgent(const struct mg_conn *conn, int64_t *ret_ahead)
+{
+	uint64_t pos;
+
+	if (!mg_window_urgent(&conn->w, &pos))
+		return false;
+	*ret_ahead = (int64_t)(pos - mg_window_rx_head(&conn->w));
+	return true;
+}
+
+int mg_conn_peek_at(const struct mg_conn *conn, uint64_t off, uint8_t *ret_octet)
+{
+	struct mg_span spans[2];
+
+	if (off >= mg_window_readable(&conn->w))
+		return -EAGAIN;
+	(void)mg_window_spans(conn->w.rx, conn->w.rx_bytes, mg_window_rx_head(&conn->w) + off, 1,
+			      spans);
+	*ret_octet = spans[0].p[0];
+	return 0;
 }
 
 int mg_conn_shutdown(struct mg_conn *conn, uint32_t flags)
@@ -296,11 +331,14 @@ uint32_t mg_conn_ready(struct mg_conn *conn, uint32_t want)
 	uint32_t wflags = mg_window_wflags(&conn->w);
 	uint32_t flags = aflags(conn);
 	uint32_t ready = 0;
+	int64_t ahead;
 
 	if (mg_client_is_dead(conn->src.ctx->client))
 		return MG_READY_IN | MG_READY_OUT | MG_READY_ERR | MG_READY_HUP | MG_READY_RDHUP;
 	if (state == MG_SHM_ST_CONNECTING)
 		return 0;
+	if (mg_unlikely((wflags & MG_SHM_WF_URG) != 0) && mg_conn_urgent(conn, &ahead) && ahead > 0)
+		ready |= MG_READY_PRI;
 	if ((wflags & MG_SHM_WF_RX_FIN) != 0 || (flags & MG_SHM_AF_SHUT_RD) != 0)
 		ready |= MG_READY_IN | MG_READY_RDHUP;
 	if ((ready & MG_READY_RDHUP) != 0 && (flags & MG_SHM_AF_SHUT_WR) != 0)

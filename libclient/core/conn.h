@@ -19,6 +19,7 @@
 /* Readiness, in the values of POLLIN and so on. */
 enum mg_ready {
 	MG_READY_IN = 0x001,
+	MG_READY_PRI = 0x002, /* urgent data that was not read, here or still on its way */
 	MG_READY_OUT = 0x004,
 	MG_READY_ERR = 0x008,
 	MG_READY_HUP = 0x010,
@@ -51,6 +52,16 @@ void mg_conn_release(struct mg_conn *conn, bool abort);
 int64_t mg_conn_recv(struct mg_conn *conn, const struct iovec *iov, int nr, bool peek);
 /* Takes as many bytes as there is room for. > 0: bytes; -EAGAIN: no room; -EPIPE: shut down; -errno. */
 int64_t mg_conn_send(struct mg_conn *conn, const struct iovec *iov, int nr);
+/* The same; the stream is urgent up to the last byte taken (RFC 9293 3.8.5), replacing an earlier mark. */
+int64_t mg_conn_send_urgent(struct mg_conn *conn, const struct iovec *iov, int nr);
+/*
+ * Has the peer sent urgent data? *ret_ahead: so many bytes behind the reading position the newest of it ends; <= 0:
+ * it was read. The data stays in line. What BSD calls the out-of-band octet is the last one: its position is
+ * *ret_ahead - 1, and the mark (SIOCATMARK) stands before it.
+ */
+bool mg_conn_urgent(const struct mg_conn *conn, int64_t *ret_ahead);
+/* Copies the octet `off` bytes behind the reading position, which does not move. 0; -EAGAIN: it is not here. */
+int mg_conn_peek_at(const struct mg_conn *conn, uint64_t off, uint8_t *ret_octet);
 /* MG_SHM_AF_SHUT_WR and/or MG_SHM_AF_SHUT_RD. 0, -ENOTCONN, -ECONNRESET. */
 int mg_conn_shutdown(struct mg_conn *conn, uint32_t aflags);
 /* Sets or clears an option bit (MG_SHM_AF_NODELAY, _CORK, _QUICKACK). */

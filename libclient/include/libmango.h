@@ -323,6 +323,7 @@ MANGO_API mango_status_e mango_tcp_destroy(mango_tcp_h tcp);
 enum mango_event_bit {
 	MANGO_EVENT_IN =
 		0x001, /**< data, the end of the stream, an error, or a connection to accept */
+	MANGO_EVENT_PRI = 0x002,    /**< urgent data that was not read, here or still on its way */
 	MANGO_EVENT_OUT = 0x004,    /**< a third of the send buffer is free, or connect has ended */
 	MANGO_EVENT_ERR = 0x008,    /**< ended by an error; always reported */
 	MANGO_EVENT_HUP = 0x010,    /**< ended in both directions; always reported */
@@ -441,6 +442,25 @@ MANGO_API mango_status_e mango_socket_connect(mango_socket_h sock, const struct 
  */
 MANGO_API mango_status_e mango_socket_send(mango_socket_h sock, const void *buf, size_t len,
 					   size_t *ret_sent);
+
+/**
+ * mango_socket_send(), and the stream up to the last byte taken is urgent (MSG_OOB): the peer learns at once that
+ * something urgent is coming, even while its window is closed (RFC 9293 3.8.5). A later call replaces the mark. New
+ * applications should not use it (RFC 6093).
+ */
+MANGO_API mango_status_e mango_socket_send_urgent(mango_socket_h sock, const void *buf, size_t len,
+						  size_t *ret_sent);
+
+/**
+ * Has the peer sent urgent data? It stays in the stream, and mango_socket_recv() reads it in its turn (SO_OOBINLINE);
+ * mango_tcp_poll() reports MANGO_EVENT_PRI while some of it was not read. Not shown by mango_socket_get_fd().
+ *
+ * @param ret_ahead  so many bytes from what is read next to the end of the newest urgent data, of which not all need
+ *                   be here yet; <= 0: all of it was read. The byte before that end is the one that BSD sockets take
+ *                   out of band, and where their mark (SIOCATMARK) stands.
+ * @return 0; -EAGAIN: no urgent data so far; -ENOTCONN. Never blocks.
+ */
+MANGO_API mango_status_e mango_socket_urgent(mango_socket_h sock, int64_t *ret_ahead);
 
 /**
  * Receives what is there, up to len bytes; blocks while nothing is.

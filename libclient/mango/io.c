@@ -81,17 +81,29 @@ static int rest(const struct iovec *iov, int nr, uint64_t skip, struct iovec *ou
 	return n;
 }
 
+static uint64_t iov_bytes(const struct iovec *iov, int nr)
+{
+	uint64_t bytes = 0;
+
+	for (int i = 0; i < nr; i++)
+		bytes += iov[i].iov_len;
+	return bytes;
+}
+
 /* Sends until everything is taken, or something stands in the way, which is returned. */
-static int send_loop(struct mg_socket *sock, const struct iovec *iov, int nr, uint64_t bytes,
+static int send_loop(struct mg_socket *sock, const struct iovec *iov, int nr, bool urgent,
 		     uint64_t *ret_done)
 {
+	uint64_t bytes = iov_bytes(iov, nr);
 	struct mg_conn *conn = sock->conn;
 	struct iovec left[PIECES_MAX];
 	uint64_t deadline_ns = 0;
 
 	while (*ret_done < bytes) {
 		uint32_t key = mg_ctx_key(&conn->src.seq);
-		int64_t n = mg_conn_send(conn, left, rest(iov, nr, *ret_done, left));
+		int pieces = rest(iov, nr, *ret_done, left);
+		int64_t n = urgent ? mg_conn_send_urgent(conn, left, pieces)
+				   : mg_conn_send(conn, left, pieces);
 		int err;
 
 		if (n > 0) {
@@ -121,26 +133,55 @@ static int check_fits(const struct mg_socket *sock, uint64_t bytes)
 		       : 0;
 }
 
-int mg_socket_sendv(struct mg_socket *sock, const struct iovec *iov, int nr, size_t *ret)
+static int sendv(struct mg_socket *sock, const struct iovec *iov, int nr, bool urgent, size_t *ret)
 {
-	uint64_t done = 0, bytes = 0;
+	uint64_t done = 0;
 	int err = 0;
 
 	if (ret != NULL)
 		*ret = 0;
 	if (sock->kind != MG_SOCK_CONN)
 		return sock->kind == MG_SOCK_CLOSED ? -EBADF : -ENOTCONN;
-	for (int i = 0; i < nr; i++)
-		bytes += iov[i].iov_len;
 	if (ret == NULL && sock->opts.nonblocking)
-		err = check_fits(sock, bytes);
+		err = check_fits(sock, iov_bytes(iov, nr));
 	if (err == 0)
-		err = send_loop(sock, iov, nr, bytes, &done);
+		err = send_loop(sock, iov, nr, urgent, &done);
 	mg_socket_touched(sock);
 	if (ret == NULL)
 		return err;
 	*ret = (size_t)done;
 	return done > 0 ? 0 : err;
+}
+
+int mg_socket_sendv(struct mg_socket *sock, const struct iovec *iov, int nr, size_t *ret)
+{
+	return sendv(sock, iov, nr, false, ret);
+}
+
+mango_status_e mango_socket_send_urgent(mango_socket_h h, const void *buf, size_t len,
+					size_t *ret_sent)
+{
+	struct mg_socket *sock = mg_socket_of(h);
+	struct iovec iov = { (void *)(uintptr_t)buf, len };
+
+	if (sock == NULL)
+		return -EBADF;
+	if (buf == NULL && len > 0)
+		return -EFAULT;
+	return sendv(sock, &iov, 1, true, ret_sent);
+}
+
+mango_status_e mango_socket_urgent(mango_socket_h h, int64_t *ret_ahead)
+{
+	struct mg_socket *sock = mg_socket_of(h);
+
+	if (sock == NULL || sock->kind == MG_SOCK_CLOSED)
+		return -EBADF;
+	if (ret_ahead == NULL)
+		return -EFAULT;
+	if (sock->kind != MG_SOCK_CONN)
+		return -ENOTCONN;
+	return mg_conn_urgent(sock->conn, ret_ahead) ? 0 : -EAGAIN;
 }
 
 mango_status_e mango_socket_send(mango_socket_h h, const void *buf, size_t len, size_t *ret_sent)

@@ -46,7 +46,7 @@
 
 #define MG_SHM_MAGIC 0x314f474e414d4700ull /* "\0GMANGO1" */
 #define MG_SHM_ABI_MAJOR 1
-#define MG_SHM_ABI_MINOR 0
+#define MG_SHM_ABI_MINOR 1
 
 #define MG_SHM_WORKERS_MAX 16
 #define MG_SHM_CONTEXTS_MAX 32
@@ -140,7 +140,7 @@ enum mg_shm_state {
 enum mg_shm_wflag {
 	MG_SHM_WF_RX_FIN = 1 << 0,  /* the stream ends at rx_tail */
 	MG_SHM_WF_TX_DONE = 1 << 1, /* our FIN was acknowledged */
-	MG_SHM_WF_URG = 1 << 2,     /* urg_pos is valid: the urgent octet ends there */
+	MG_SHM_WF_URG = 1 << 2, /* urg_pos is valid: urgent data ends there, read or yet to come */
 };
 
 /* mg_shm_window.a_flags: application to worker; bits are only ever set, but for the option bits. */
@@ -186,7 +186,9 @@ struct mg_shm_window {
 	_Atomic uint64_t tx_head; /* end of the bytes to send (release: payload is in the ring) */
 	_Atomic uint32_t a_flags; /* enum mg_shm_aflag */
 	_Atomic uint32_t a_dirty; /* 1: a doorbell entry is on its way */
-	uint64_t reserved1[5];
+	_Atomic uint64_t
+		tx_urg; /* the urgent data ends before this position; 0: none. Before tx_head */
+	uint64_t reserved1[4];
 
 	alignas(64) _Atomic uint32_t state; /* enum mg_shm_state; release: publishes lines 2 and 3 */
 	_Atomic uint32_t error;             /* positive errno of the end of the connection */

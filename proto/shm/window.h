@@ -182,6 +182,23 @@ static inline void mg_window_commit(struct mg_window *w, uint32_t n)
 	atomic_store_explicit(&w->shm->tx_head, head, memory_order_release);
 }
 
+/* The same, and what was written so far is urgent. */
+static inline void mg_window_commit_urgent(struct mg_window *w, uint32_t n)
+{
+	/* relaxed: published by the release of tx_head */
+	atomic_store_explicit(&w->shm->tx_urg, mg_window_tx_head(w) + n, memory_order_relaxed);
+	mg_window_commit(w, n);
+}
+
+/* Has the peer sent urgent data? Then where the newest of it ends: a position that may be read or yet to come. */
+static inline bool mg_window_urgent(const struct mg_window *w, uint64_t *ret_pos)
+{
+	if ((mg_window_wflags(w) & MG_SHM_WF_URG) == 0)
+		return false;
+	*ret_pos = atomic_load_explicit(&w->shm->urg_pos, memory_order_relaxed);
+	return true;
+}
+
 /* Sets bits of a_flags; then ring. */
 static inline void mg_window_set(struct mg_window *w, uint32_t aflags)
 {

@@ -108,6 +108,7 @@ static void reset_window(struct mg_shm_window *w)
 	atomic_store_explicit(&w->inflight_bytes, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->rx_head, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->tx_head, 0, memory_order_relaxed);
+	atomic_store_explicit(&w->tx_urg, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->a_flags, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->a_dirty, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->error, 0, memory_order_relaxed);

@@ -182,6 +182,8 @@ static struct end *end_new(struct fake_daemon *d, struct session *s, uint32_t co
 		atomic_store(&w->w_dirty, 0);
 		atomic_store(&w->rx_head, 0);
 		atomic_store(&w->tx_head, 0);
+		atomic_store(&w->tx_urg, 0);
+		atomic_store(&w->urg_pos, 0);
 		atomic_store(&w->a_flags, 0);
 		atomic_store(&w->a_dirty, 0);
 		atomic_store(&w->s_dirty, 0);
@@ -267,6 +269,22 @@ static uint32_t move_bytes(struct fake_daemon *d, struct end *from, struct end *
 	return (uint32_t)n;
 }
 
+/* The mark goes ahead of the bytes, as the pointer does on the wire. */
+static void pass_urgent(struct fake_daemon *d, struct end *from, struct end *to)
+{
+	struct mg_shm_window *w = window_of(to);
+	uint64_t urg = atomic_load(&window_of(from)->tx_urg), pos;
+
+	if (urg <= from->tx_una)
+		return;
+	pos = to->rx_tail + (urg - from->tx_una);
+	if (pos <= atomic_load(&w->urg_pos))
+		return;
+	atomic_store(&w->urg_pos, pos);
+	atomic_fetch_or(&w->w_flags, MG_SHM_WF_URG);
+	notify(d, to, false);
+}
+
 static void pump(struct fake_daemon *d, struct end *from)
 {
 	struct mg_shm_window *w = window_of(from);
@@ -277,6 +295,7 @@ static void pump(struct fake_daemon *d, struct end *from)
 	if (to == NULL || atomic_load(&d->hold))
 		return;
 	flags = atomic_load_explicit(&w->a_flags, memory_order_acquire);
+	pass_urgent(d, from, to);
 	(void)move_bytes(d, from, to);
 	used = atomic_load_explicit(&w->tx_head, memory_order_acquire) - from->tx_una;
 	if ((flags & MG_SHM_AF_WANT_TX) != 0 &&

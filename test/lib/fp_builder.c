@@ -82,6 +82,7 @@ static void pkt_send(void *ctx, const struct mg_fp_pkt *pkt)
 		.wnd = (uint32_t)v.seg.wnd << b->conf.rcv_wscale,
 		.flags = v.seg.flags,
 		.gso = pkt->gso_size,
+		.urg = v.seg.urg,
 		.ecn = v.seg.ecn,
 		.ts = (v.seg.opts & MG_SEG_OPT_TS) != 0,
 		.tsval = v.seg.opts & MG_SEG_OPT_TS ? v.seg.tsval : 0,
@@ -353,6 +354,12 @@ void fb_ring(struct fb *b)
 		assert_int_equal(mg_spsc_push(&b->bells, &bell), 0);
 	(void)mg_fp_doorbells(b->fp, &b->app, 0, 64, b->now);
 	fb_flush(b);
+}
+
+void fb_app_write_urgent(struct fb *b, uint32_t n)
+{
+	atomic_store(&b->win->tx_urg, b->app_written + n);
+	fb_app_write(b, n);
 }
 
 void fb_app_write(struct fb *b, uint32_t n)

@@ -58,6 +58,7 @@ struct fb_out {
 	uint32_t wnd; /* bytes */
 	uint16_t flags;
 	uint16_t gso;
+	uint16_t urg;
 	uint8_t ecn;
 	bool ts;
 	uint32_t tsval, tsecr;
@@ -132,6 +133,8 @@ void fb_flush(struct fb *b);
 void fb_run(struct fb *b, uint64_t ns);
 /* The application writes n bytes of pattern (they must fit) and rings. */
 void fb_app_write(struct fb *b, uint32_t n);
+/* The same, as urgent data. */
+void fb_app_write_urgent(struct fb *b, uint32_t n);
 /* Reads n bytes and compares; rings if asked. */
 void fb_app_read(struct fb *b, uint32_t n, bool ring);
 void fb_app_flags(struct fb *b, uint32_t a_flags);

@@ -471,22 +471,6 @@ static void keepalive_probe_is_answered(void **state)
 	fb_close(&b);
 }
 
-/* ---- Urgent data ---- */
-
-static void urgent(void **state)
-{
-	(void)state;
-	fb_open(&b, &(struct fb_conf){ 0 });
-	FB_RX(&b, .seq = 0, .len = 3, .flags = MG_TCP_ACK | MG_TCP_URG, .urg = 3);
-	assert_int_equal(atomic_load(&b.win->urg_pos), 3);
-	assert_int_equal(fb_app_readable(&b), 3); /* in line */
-	assert_true(fb_app_event(&b));
-	FB_RX(&b, .seq = 3, .len = 3, .flags = MG_TCP_ACK | MG_TCP_URG,
-	      .urg = 60000); /* MUST-31: far ahead */
-	assert_int_equal(atomic_load(&b.win->urg_pos), 60003);
-	fb_close(&b);
-}
-
 /* ---- ECN (RFC 3168) ---- */
 
 static void ecn_echo_until_cwr(void **state)
@@ -531,7 +515,6 @@ int main(void)
 		cmocka_unit_test(challenges_are_limited),
 		cmocka_unit_test(ack_ranges),
 		cmocka_unit_test(keepalive_probe_is_answered),
-		cmocka_unit_test(urgent),
 		cmocka_unit_test(ecn_echo_until_cwr),
 	};
 
