@@ -26,6 +26,8 @@
 #define RING 4096u
 #define WINDOWS 16
 
+#define INPUT_MAX 2048 /* bytes: one run stays short */
+
 struct in {
 	const uint8_t *p;
 	size_t left;
@@ -159,7 +161,11 @@ static void op_segment(struct in *in)
 	const struct peer *p = &peers[what % PEERS];
 	uint8_t frame[2048] = { 0 };
 	struct mg_frame_spec spec = {
-		.dmac = us_mac, .smac = peer_mac, .src = &peer, .dst = &us, .ttl = 64,
+		.dmac = us_mac,
+		.smac = peer_mac,
+		.src = &peer,
+		.dst = &us,
+		.ttl = 64,
 		.csum = MG_TX_CSUM_FULL,
 		.tos = (uint8_t)(u8(in) & 3),
 		.payload_len = what & 4 ? u16(in) % 1400 : 0,
@@ -168,8 +174,8 @@ static void op_segment(struct in *in)
 
 	spec.tcp.sport = p->port;
 	spec.tcp.dport = what & 8 ? PORT : p->our_port;
-	spec.tcp.flags = flags & 128 ? (uint16_t)u16(in) & 0x1ff :
-				       usual[flags % MG_ARRAY_SIZE(usual)];
+	spec.tcp.flags = flags & 128 ? (uint16_t)u16(in) & 0x1ff
+				     : usual[flags % MG_ARRAY_SIZE(usual)];
 	spec.tcp.seq = near(in, p->seq, p->wnd);
 	spec.tcp.ack = near(in, p->ack, 2000);
 	spec.tcp.wnd = what & 16 ? (uint16_t)u16(in) : 4000;
@@ -188,8 +194,9 @@ static void op_icmp(struct in *in)
 	const struct mg_addr us = US, peer = peer_addr();
 	uint8_t frame[128] = { 0 }, *icmp = frame + MG_ETH_HLEN + 20;
 	uint32_t quote = mg_min_u32(last_len > MG_ETH_HLEN ? last_len - MG_ETH_HLEN : 0, 48);
-	struct mg_ip_spec ip = { .src = &peer, .dst = &us, .proto = 1, .ttl = 64,
-				 .l4_len = 8 + quote };
+	struct mg_ip_spec ip = {
+		.src = &peer, .dst = &us, .proto = 1, .ttl = 64, .l4_len = 8 + quote
+	};
 
 	(void)mg_wire_eth_emit(frame, &us_mac, &peer_mac, 0x0800);
 	(void)mg_wire_ip_emit(frame + MG_ETH_HLEN, &ip);
@@ -229,8 +236,9 @@ static void op_fragment(struct in *in)
 	const struct mg_addr us = US, peer = peer_addr();
 	uint8_t frame[256] = { 0 }, *ip4 = frame + MG_ETH_HLEN;
 	uint32_t len = 8 + u8(in) % 200, off = u8(in);
-	struct mg_ip_spec ip = { .src = &peer, .dst = &us, .proto = 6, .ttl = 64, .l4_len = len,
-				 .id = u8(in) & 3 };
+	struct mg_ip_spec ip = {
+		.src = &peer, .dst = &us, .proto = 6, .ttl = 64, .l4_len = len, .id = u8(in) & 3
+	};
 
 	(void)mg_wire_eth_emit(frame, &us_mac, &peer_mac, 0x0800);
 	(void)mg_wire_ip_emit(ip4, &ip);
@@ -269,8 +277,7 @@ static void op_call(struct in *in)
 		break;
 	case 1:
 		msg = message(MG_CTL_TCP_ACCEPT);
-		msg->accept[0] = (struct mg_ctl_accept){ .listener = listener,
-							 .credits = u8(in) };
+		msg->accept[0] = (struct mg_ctl_accept){ .listener = listener, .credits = u8(in) };
 		(void)mg_stack_request(stack, msg, now);
 		break;
 	case 2:
@@ -333,11 +340,9 @@ static void op_time(struct in *in)
 /* The peer's address is known, or becomes it. */
 static void op_arp(void)
 {
-	struct mg_arp_view arp = { .op = MG_ARP_REPLY,
-				   .sha = peer_mac,
-				   .tha = us_mac,
-				   .spa = peer_addr(),
-				   .tpa = US };
+	struct mg_arp_view arp = {
+		.op = MG_ARP_REPLY, .sha = peer_mac, .tha = us_mac, .spa = peer_addr(), .tpa = US
+	};
 	uint8_t frame[64];
 
 	rx(frame, mg_wire_arp_emit_frame(frame, &arp));
@@ -379,8 +384,10 @@ static void setup(struct in *in)
 	last_len = 0;
 	listener = 0;
 	for (uint32_t i = 0; i < PEERS; i++)
-		peers[i] = (struct peer){ .port = (uint16_t)(1000 + i), .our_port = PORT,
-					  .seq = 0xfffffe00u, .wnd = 4096 };
+		peers[i] = (struct peer){ .port = (uint16_t)(1000 + i),
+					  .our_port = PORT,
+					  .seq = 0xfffffe00u,
+					  .wnd = 4096 };
 	mg_stack_conf_default(&conf);
 	conf.addr = US;
 	conf.mac = us_mac;
@@ -421,10 +428,8 @@ static void teardown(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct in in = { data, size };
+	struct in in = { data, size < INPUT_MAX ? size : INPUT_MAX };
 
-	if (size > 2048)
-		return -1;
 	setup(&in);
 	while (in.left != 0)
 		one_op(&in);
