@@ -7,6 +7,8 @@ VARIANT ?= release
 DESTDIR ?=
 PREFIX  ?= /usr/local
 T       ?=
+SEEDS   ?= 5000
+FROM    ?= 1
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
@@ -47,9 +49,9 @@ format: deps     ## rewrite the C files in the house style
 tidy: deps       ## clang-tidy alone
 	@scripts/lint-tidy
 
-sim: deps        ## the simulator suites alone
-	@scripts/build $$(scripts/run-tests --print-variants -k sim)
-	@scripts/run-tests -k sim
+sim: deps        ## the simulator: SEEDS seeds (5000) from FROM (1) on
+	@scripts/build release
+	@build/release/test/sim/sim --seeds $(SEEDS) --from $(FROM)
 
 fuzz: deps       ## build the fuzz targets and run each for FUZZ_SECONDS (30)
 	@scripts/build fuzz

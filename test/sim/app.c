@@ -90,6 +90,7 @@ static struct mg_sim_conn *add_conn(struct mg_sim_app *app, uint32_t window, uin
 				   .gen = gen,
 				   .plan = *plan,
 				   .kicked = true,
+				   .leave_ns = MG_TIME_NEVER,
 				   .wake_ns = MG_TIME_NEVER };
 	return c;
 }
@@ -162,6 +163,10 @@ static bool do_read(struct mg_sim_app *app, struct mg_sim_conn *c, uint64_t now_
 	app->moved_bytes += end - c->rx_pos;
 	c->rx_pos = end;
 	c->next_read_ns = now_ns + c->plan.read_gap_ns;
+	if (c->plan.stall_ns != 0 && c->rx_pos >= c->plan.stall_at) {
+		c->next_read_ns = now_ns + c->plan.stall_ns;
+		c->plan.stall_ns = 0;
+	}
 	atomic_store_explicit(&w->rx_head, end, memory_order_release);
 	return true;
 }
@@ -205,8 +210,13 @@ static void let_go(struct mg_sim_app *app, struct mg_sim_conn *c, uint32_t flag,
 static bool step_open(struct mg_sim_app *app, struct mg_sim_conn *c, uint64_t now_ns)
 {
 	struct mg_shm_window *w = window_of(app, c);
-	bool moved = do_read(app, c, now_ns);
+	bool moved;
 
+	if (now_ns >= c->leave_ns) {
+		let_go(app, c, MG_SHM_AF_CLOSE, MG_SIM_LEFT);
+		return true;
+	}
+	moved = do_read(app, c, now_ns);
 	moved |= c->end == MG_SIM_OPEN && do_write(app, c, now_ns);
 	if (c->end != MG_SIM_OPEN)
 		return true;
@@ -243,6 +253,8 @@ static bool step_conn(struct mg_sim_app *app, struct mg_sim_conn *c, uint64_t no
 		if (c->plan.nodelay)
 			atomic_fetch_or(&w->a_flags, MG_SHM_AF_NODELAY);
 		c->next_read_ns = c->next_write_ns = now_ns + c->plan.start_ns;
+		if (c->plan.leave_ns != 0)
+			c->leave_ns = now_ns + c->plan.leave_ns;
 	}
 	if (state == MG_SHM_ST_CLOSED && atomic_load(&w->error) != 0) {
 		c->error = (int)atomic_load(&w->error);
@@ -288,7 +300,7 @@ static uint64_t next_moment(const struct mg_sim_conn *c, uint64_t now_ns)
 		next = c->next_read_ns;
 	if (c->next_write_ns > now_ns && c->tx_pos < c->plan.tx_bytes)
 		next = mg_min_u64(next, c->next_write_ns);
-	return next;
+	return mg_min_u64(next, c->leave_ns);
 }
 
 bool mg_sim_app_step(struct mg_sim_app *app, uint64_t now_ns)

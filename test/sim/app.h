@@ -25,11 +25,21 @@ struct mg_sim_plan {
 	uint64_t read_gap_ns;
 	uint64_t start_ns; /* first write and read */
 	uint64_t abort_at; /* RST after so many bytes written */
+	uint64_t stall_at; /* after so many bytes the reader stops... */
+	uint64_t stall_ns; /* ...for so long */
+	uint64_t leave_ns; /* closes whatever there is so long after the start; 0: never */
 	bool nodelay;
 	bool shut_late; /* FIN only after the peer's FIN */
 };
 
-enum mg_sim_end { MG_SIM_OPEN, MG_SIM_FINISHED, MG_SIM_RESET, MG_SIM_ABORTED, MG_SIM_FAILED };
+enum mg_sim_end {
+	MG_SIM_OPEN,
+	MG_SIM_FINISHED,
+	MG_SIM_RESET,
+	MG_SIM_ABORTED,
+	MG_SIM_LEFT,
+	MG_SIM_FAILED
+};
 
 struct mg_sim_conn {
 	struct mg_sim_plan plan;
@@ -39,6 +49,7 @@ struct mg_sim_conn {
 	uint64_t key; /* names the connection at both ends */
 	uint64_t tx_pos, rx_pos;
 	uint64_t next_write_ns, next_read_ns;
+	uint64_t leave_ns; /* MG_TIME_NEVER: when done */
 	bool shut, eof;
 	bool kicked;      /* an event came, or the last step moved: look again */
 	uint64_t wake_ns; /* the plan's own next moment */

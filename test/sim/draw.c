@@ -56,8 +56,7 @@ static void draw_bursts(struct mg_sim_scenario *sc, struct mg_rng *r)
 {
 	for (int d = 0; d < 2; d++) {
 		sc->link[d].burst_ppm = (uint32_t)between(r, 500, PPM_PER_PERCENT);
-		sc->link[d].burst_len = (uint32_t)between(
-			r, 2, 6); /* frames, not time: longer ones outlast any patience */
+		sc->link[d].burst_ns = between(r, 10000, 300 * MG_NS_PER_MS);
 	}
 }
 
@@ -137,6 +136,47 @@ static void draw_killed(struct mg_sim_scenario *sc, struct mg_rng *r)
 		sc->client[i].tx_bytes += 200000;
 }
 
+/* The readers stop in the middle: zero windows and probes. */
+static void draw_stall(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	for (uint32_t i = 0; i < MG_SIM_CLIENTS_MAX; i++) {
+		sc->client[i].stall_at = between(r, 1, 100000);
+		sc->client[i].stall_ns = between(r, MG_NS_PER_MS, 300 * MG_NS_PER_S);
+	}
+	sc->server.stall_at = between(r, 1, 100000);
+	sc->server.stall_ns = between(r, MG_NS_PER_MS, 300 * MG_NS_PER_S);
+	if (one_in(r, 2))
+		draw_lossy(sc, r);
+}
+
+/* One side never reads, and leaves some day: whatever was unread makes that a reset. */
+static void draw_never_reads(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	struct mg_sim_plan *p = one_in(r, 2) ? &sc->server : NULL;
+
+	sc->may_reset = true;
+	for (uint32_t i = 0; i < (p ? 1 : sc->nr_clients); i++) {
+		struct mg_sim_plan *one = p ? p : &sc->client[i];
+
+		one->stall_at = 0;
+		one->start_ns = 0;
+		one->read_gap_ns = 3600 * MG_NS_PER_S;
+		one->read_max = 1;
+		one->leave_ns = between(r, MG_NS_PER_S, 300 * MG_NS_PER_S);
+	}
+}
+
+/* Nothing passes any more, for good: all must notice. */
+static void draw_vanish(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	sc->vanish_ns = between(r, 1, 3 * MG_NS_PER_S);
+	sc->may_reset = true;
+	for (int d = 0; d < 2; d++) {
+		sc->link[d].dead_from_ns = 1000 * MG_NS_PER_S + sc->vanish_ns;
+		sc->link[d].dead_until_ns = MG_TIME_NEVER;
+	}
+}
+
 static void draw_quiet(struct mg_sim_scenario *sc, struct mg_rng *r)
 {
 	(void)sc;
@@ -147,12 +187,20 @@ static const struct {
 	const char *name;
 	void (*draw)(struct mg_sim_scenario *sc, struct mg_rng *r);
 } families[] = {
-	{ "quiet", draw_quiet },           { "lossy", draw_lossy },
-	{ "bursts", draw_bursts },         { "reorder", draw_reorder },
-	{ "duplicate", draw_duplicate },   { "corrupt", draw_corrupt },
-	{ "bottleneck", draw_bottleneck }, { "outage", draw_outage },
-	{ "named", draw_named_losses },    { "starved", draw_starved },
+	{ "quiet", draw_quiet },
+	{ "lossy", draw_lossy },
+	{ "bursts", draw_bursts },
+	{ "reorder", draw_reorder },
+	{ "duplicate", draw_duplicate },
+	{ "corrupt", draw_corrupt },
+	{ "bottleneck", draw_bottleneck },
+	{ "outage", draw_outage },
+	{ "named", draw_named_losses },
+	{ "starved", draw_starved },
 	{ "killed", draw_killed },
+	{ "stall", draw_stall },
+	{ "never-reads", draw_never_reads },
+	{ "vanish", draw_vanish },
 };
 
 static void draw_plan(struct mg_sim_plan *p, struct mg_rng *r)

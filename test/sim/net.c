@@ -8,6 +8,7 @@
 #include "proto/base/assert.h"
 #include "proto/base/rng.h"
 #include "proto/base/time.h"
+#include "proto/wire/checksum.h"
 
 #define MILLION 1000000u
 #define NTH_MAX 16
@@ -22,7 +23,7 @@ struct pending {
 struct direction {
 	struct mg_sim_link cond;
 	uint64_t busy_until_ns; /* the bottleneck sends until then */
-	uint32_t burst_left;
+	uint64_t burst_until_ns;
 	uint64_t ip_frames;
 	uint64_t nth[NTH_MAX];
 	uint32_t nr_nth;
@@ -150,10 +151,10 @@ static bool is_lost(struct mg_sim_net *net, struct direction *d, bool is_ip, uin
 		return true;
 	if (now_ns >= c->dead_from_ns && now_ns < c->dead_until_ns)
 		return true;
-	if (d->burst_left == 0 && chance(net, c->burst_ppm))
-		d->burst_left = c->burst_len;
-	if (d->burst_left > 0) {
-		d->burst_left--;
+	if (now_ns < d->burst_until_ns)
+		return true;
+	if (chance(net, c->burst_ppm)) {
+		d->burst_until_ns = now_ns + c->burst_ns;
 		return true;
 	}
 	return chance(net, c->loss_ppm);
@@ -194,6 +195,47 @@ static void deliver(struct mg_sim_net *net, int from, const uint8_t *frame, uint
 	heap_push(net, &p);
 }
 
+/* "Fragmentation needed" from the router, back to the sender (RFC 792, RFC 1191). */
+static void tell_mtu(struct mg_sim_net *net, int from, const uint8_t *frame, uint64_t now_ns)
+{
+	static const uint32_t quote = 20 + 8;
+	const uint8_t *ip = frame + ETH_LEN;
+	uint8_t out[ETH_LEN + 20 + 8 + 28] = { 0 }, *o = out + ETH_LEN;
+	uint16_t mtu = net->dir[from].cond.mtu;
+
+	memcpy(out, frame + 6, 6);
+	memcpy(out + 6, frame, 6);
+	out[12] = 0x08;
+	o[0] = 0x45;
+	o[3] = 20 + 8 + 28;
+	o[8] = 64;
+	o[9] = 1;
+	memcpy(o + 12, ip + 16, 4); /* as if the far host were the router */
+	memcpy(o + 16, ip + 12, 4);
+	mg_csum_store(o + 10, mg_csum_add(0, o, 20));
+	o[20] = 3;
+	o[21] = 4;
+	o[26] = (uint8_t)(mtu >> 8);
+	o[27] = (uint8_t)mtu;
+	memcpy(o + 28, ip, quote);
+	mg_csum_store(o + 22, mg_csum_add(0, o + 20, 8 + quote));
+	capture(net, out, sizeof(out), now_ns);
+	deliver(net, 1 - from, out, sizeof(out), now_ns);
+}
+
+/* Does a router on the way refuse the frame for its size? */
+static bool is_too_big(struct mg_sim_net *net, int from, const uint8_t *frame, uint32_t len,
+		       uint64_t now_ns)
+{
+	const struct mg_sim_link *c = &net->dir[from].cond;
+
+	if (c->mtu == 0 || now_ns < c->mtu_from_ns || len <= (uint32_t)c->mtu + ETH_LEN)
+		return false;
+	if (c->mtu_is_told)
+		tell_mtu(net, from, frame, now_ns);
+	return true;
+}
+
 void mg_sim_net_send(struct mg_sim_net *net, int from, const uint8_t *frame, uint32_t len,
 		     uint64_t now_ns)
 {
@@ -205,7 +247,9 @@ void mg_sim_net_send(struct mg_sim_net *net, int from, const uint8_t *frame, uin
 	MG_ASSERT(len <= sizeof(damaged));
 	net->frames++;
 	capture(net, frame, len, now_ns);
-	if (is_lost(net, d, is_ip, now_ns) || !shape(d, len, now_ns, &sent_ns)) {
+	if (is_lost(net, d, is_ip, now_ns) ||
+	    (is_ip && is_too_big(net, from, frame, len, now_ns)) ||
+	    !shape(d, len, now_ns, &sent_ns)) {
 		net->lost++;
 		return;
 	}

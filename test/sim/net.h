@@ -17,8 +17,11 @@ struct mg_sim_link {
 	uint64_t delay_ns;
 	uint64_t jitter_ns; /* uniform; reorders when larger than the spacing */
 	uint32_t loss_ppm;
-	uint32_t burst_ppm; /* a loss burst starts with this probability... */
-	uint32_t burst_len; /* ...and takes this many frames */
+	uint32_t burst_ppm;   /* with this probability of a frame nothing passes any more... */
+	uint64_t burst_ns;    /* ...for so long */
+	uint16_t mtu;         /* of a router on the way: larger IP packets vanish there; 0: none */
+	bool mtu_is_told;     /* ...and an ICMP error says so (RFC 1191) */
+	uint64_t mtu_from_ns; /* the route changes then */
 	uint32_t dup_ppm;
 	uint32_t reorder_ppm;  /* these frames are held back... */
 	uint64_t reorder_ns;   /* ...this much longer */

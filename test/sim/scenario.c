@@ -12,10 +12,11 @@
 #include "proto/base/time.h"
 
 #define PORT 7
-#define START_NS (1000 * MG_NS_PER_S)   /* clocks do not start at 0 */
-#define SILENCE_NS (400 * MG_NS_PER_S)  /* longer than the longest back-off between two probes */
-#define END_NS (4 * 3600 * MG_NS_PER_S) /* after START_NS: the world ends */
-#define DRAIN_NS (1000 * MG_NS_PER_S)   /* for FIN-WAIT-2 and TIME-WAIT */
+#define START_NS (1000 * MG_NS_PER_S)    /* clocks do not start at 0 */
+#define SILENCE_NS (400 * MG_NS_PER_S)   /* longer than the longest back-off between two probes */
+#define PATIENCE_NS (2200 * MG_NS_PER_S) /* 15 retransmissions, or 5 keepalives */
+#define END_NS (4 * 3600 * MG_NS_PER_S)  /* after START_NS: the world ends */
+#define DRAIN_NS (1000 * MG_NS_PER_S)    /* for FIN-WAIT-2 and TIME-WAIT */
 
 struct world {
 	const struct mg_sim_scenario *sc;
@@ -134,6 +135,8 @@ static void watch_progress(struct world *w)
 	}
 	if (w->now_ns - w->progress_ns > SILENCE_NS)
 		fail(w, "silent stall");
+	if (w->sc->vanish_ns != 0 && w->now_ns > START_NS + w->sc->vanish_ns + PATIENCE_NS)
+		fail(w, "a connection outlived its vanished peer");
 }
 
 /* A neighbour that cannot be found while the link is dead is no fault (RFC 1122 2.3.2.2; as in Linux). */
@@ -158,6 +161,7 @@ static void check_streams(struct world *w)
 		for (uint32_t i = 0; i < w->app[h].nr_conns && !w->killed[h]; i++) {
 			const struct mg_sim_conn *c = &w->app[h].conns[i];
 			bool fine = c->end == MG_SIM_FINISHED || c->end == MG_SIM_ABORTED ||
+				    c->end == MG_SIM_LEFT ||
 				    (c->end == MG_SIM_RESET && w->sc->may_reset) ||
 				    (may_be_unreachable(w->sc) && is_unreachable(c));
 			char what[96];

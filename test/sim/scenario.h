@@ -31,6 +31,7 @@ struct mg_sim_scenario {
 	uint64_t drop_nth[2][16];
 	uint32_t nr_drop[2];
 	uint64_t kill_ns[2]; /* the application dies; 0: not */
+	uint64_t vanish_ns;  /* the link is dead from then on; 0: not */
 	bool may_reset;      /* resets and time-outs are legitimate ends */
 	FILE *pcap;          /* NULL: no capture */
 };
