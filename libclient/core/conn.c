@@ -194,26 +194,49 @@ static int why_empty(const struct mg_conn *conn)
 	return mg_client_probe(conn->src.ctx->client) ? -ECONNRESET : -EAGAIN;
 }
 
-int64_t mg_conn_recv(struct mg_conn *conn, const struct iovec *iov, int nr, bool peek)
+/* 1: the spans hold bytes; else the reason why there are none. */
+static int look(struct mg_conn *conn, struct mg_span spans[2])
 {
-	struct mg_span spans[2];
-	uint32_t n = 0;
-	int end;
+	int end = 1;
 
 	if (mg_client_is_dead(conn->src.ctx->client))
 		return -ECONNRESET;
-	do {
-		if (mg_window_peek(&conn->w, 0, spans) > 0) {
-			n = copy_spans(iov, nr, spans, false);
-			break;
-		}
+	while (end > 0 && mg_window_peek(&conn->w, 0, spans) == 0)
 		end = why_empty(conn);
-		if (end <= 0)
-			return end;
-	} while (true);
-	if (!peek && n > 0 && mg_window_consume(&conn->w, n))
+	return end;
+}
+
+static void consume(struct mg_conn *conn, uint32_t n)
+{
+	if (n > 0 && mg_window_consume(&conn->w, n))
 		mg_ctx_ring(conn->src.ctx, &conn->w);
+}
+
+int64_t mg_conn_recv(struct mg_conn *conn, const struct iovec *iov, int nr, bool peek)
+{
+	struct mg_span spans[2];
+	uint32_t n;
+	int end = look(conn, spans);
+
+	if (end <= 0)
+		return end;
+	n = copy_spans(iov, nr, spans, false);
+	if (!peek)
+		consume(conn, n);
 	return n;
+}
+
+int64_t mg_conn_skip(struct mg_conn *conn, uint64_t max)
+{
+	struct mg_span spans[2];
+	uint64_t n;
+	int end = look(conn, spans);
+
+	if (end <= 0)
+		return end;
+	n = mg_min_u64(max, (uint64_t)spans[0].len + spans[1].len);
+	consume(conn, (uint32_t)n);
+	return (int64_t)n;
 }
 
 static int why_not_open(const struct mg_conn *conn, uint32_t state)
@@ -226,11 +249,9 @@ static int why_not_open(const struct mg_conn *conn, uint32_t state)
 	return error != 0 ? -(int)error : -EPIPE;
 }
 
-static int64_t send_bytes(struct mg_conn *conn, const struct iovec *iov, int nr, bool urgent)
+int64_t mg_conn_reserve(struct mg_conn *conn, uint64_t max, struct mg_span ret_spans[2])
 {
-	struct mg_span spans[2];
 	uint32_t flags = aflags(conn), state = mg_window_state(&conn->w);
-	uint64_t bytes = iov_bytes(iov, nr);
 	uint32_t n;
 
 	if (mg_client_is_dead(conn->src.ctx->client))
@@ -239,20 +260,42 @@ static int64_t send_bytes(struct mg_conn *conn, const struct iovec *iov, int nr,
 		return -EPIPE;
 	if (mg_unlikely(state != MG_SHM_ST_OPEN))
 		return why_not_open(conn, state);
-	if (bytes == 0)
+	if (max == 0)
 		return 0;
-	n = mg_window_reserve(&conn->w, bytes, spans);
+	n = mg_window_reserve(&conn->w, max, ret_spans);
 	if (n == 0)
 		return mg_client_probe(conn->src.ctx->client) ? -ECONNRESET : -EAGAIN;
-	(void)copy_spans(iov, nr, spans, true); /* exactly n bytes: there are at least so many */
-	if (mg_unlikely(urgent))
-		mg_window_commit_urgent(&conn->w, n);
-	else
-		mg_window_commit(&conn->w, n);
+	return n;
+}
+
+/* What was committed is to be sent. */
+static void ring_sent(struct mg_conn *conn)
+{
 	/* Asked for and had; the next time there is no room it is asked for anew. */
-	if (mg_unlikely((flags & MG_SHM_AF_WANT_TX) != 0))
+	if (mg_unlikely((aflags(conn) & MG_SHM_AF_WANT_TX) != 0))
 		mg_window_clear(&conn->w, MG_SHM_AF_WANT_TX);
 	mg_ctx_ring(conn->src.ctx, &conn->w);
+}
+
+void mg_conn_commit(struct mg_conn *conn, uint32_t n)
+{
+	mg_window_commit(&conn->w, n);
+	ring_sent(conn);
+}
+
+static int64_t send_bytes(struct mg_conn *conn, const struct iovec *iov, int nr, bool urgent)
+{
+	struct mg_span spans[2];
+	int64_t n = mg_conn_reserve(conn, iov_bytes(iov, nr), spans);
+
+	if (n <= 0)
+		return n;
+	(void)copy_spans(iov, nr, spans, true); /* exactly n bytes: there are at least so many */
+	if (mg_unlikely(urgent))
+		mg_window_commit_urgent(&conn->w, (uint32_t)n);
+	else
+		mg_window_commit(&conn->w, (uint32_t)n);
+	ring_sent(conn);
 	return n;
 }
 

@@ -50,6 +50,14 @@ void mg_conn_release(struct mg_conn *conn, bool abort);
  * nothing there; -ECONNRESET and so on: why the connection ended. peek: leaves them unread.
  */
 int64_t mg_conn_recv(struct mg_conn *conn, const struct iovec *iov, int nr, bool peek);
+/* Throws at most `max` received bytes away. As mg_conn_recv(). */
+int64_t mg_conn_skip(struct mg_conn *conn, uint64_t max);
+/*
+ * For data that need not lie in a caller's buffer first: where the next bytes to send go, at most `max`, in one or
+ * two pieces. > 0: room; -EAGAIN, -EPIPE, -errno as mg_conn_send(). mg_conn_commit() sends the first n of them.
+ */
+int64_t mg_conn_reserve(struct mg_conn *conn, uint64_t max, struct mg_span ret_spans[2]);
+void mg_conn_commit(struct mg_conn *conn, uint32_t n);
 /* Takes as many bytes as there is room for. > 0: bytes; -EAGAIN: no room; -EPIPE: shut down; -errno. */
 int64_t mg_conn_send(struct mg_conn *conn, const struct iovec *iov, int nr);
 /* The same; the stream is urgent up to the last byte taken (RFC 9293 3.8.5), replacing an earlier mark. */

@@ -143,6 +143,7 @@ void mg_source_init(struct mg_source *source, struct mg_ctx *ctx)
 void mg_queue_init(struct mg_queue *queue, struct mg_ctx *ctx)
 {
 	queue->ctx = ctx;
+	queue->source = NULL;
 	atomic_init(&queue->seq, 0);
 	mg_list_init(&queue->ready);
 }
@@ -157,6 +158,8 @@ void mg_watch_queue(struct mg_watch *watch)
 	/* release: pairs with the acquire in mg_ctx_key() */
 	atomic_fetch_add_explicit(&q->seq, 1, memory_order_release);
 	mg_ctx_wake_waiters(q->ctx, &q->seq);
+	if (mg_unlikely(q->source != NULL))
+		mg_ctx_changed(q->source);
 }
 
 void mg_watch_add(struct mg_watch *watch, struct mg_source *source, struct mg_queue *queue)

@@ -18,7 +18,9 @@
  */
 #ifndef MG_CTX_H
 #define MG_CTX_H
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,8 +35,9 @@ struct mg_lst;
 /* Sources that may be ready, for one consumer. */
 struct mg_queue {
 	struct mg_ctx *ctx;
-	struct mg_list ready; /* watches; locked */
-	_Atomic uint32_t seq; /* moves when a watch is added to it */
+	struct mg_list ready;     /* watches; locked */
+	_Atomic uint32_t seq;     /* moves when a watch is added to it */
+	struct mg_source *source; /* NULL, or what changes with it: a queue that is watched itself */
 };
 
 /* Something that can become ready. */
@@ -117,6 +120,23 @@ void mg_ctx_wake_waiters(struct mg_ctx *ctx, const _Atomic uint32_t *seq);
  */
 int mg_ctx_wait(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key,
 		uint64_t deadline_ns);
+/*
+ * The same, woken by kernel descriptors as well and with a signal mask of its own, as ppoll() has it. `pfd` has
+ * MG_WAIT_SLOTS entries to spare in front of the caller's; `wake_fd` is an eventfd of the calling thread's own.
+ * 0: the count moved, or (nr_ready > 0) one of the caller's descriptors is ready.
+ */
+#define MG_WAIT_SLOTS 3u
+struct mg_wait {
+	const _Atomic uint32_t *seq;
+	uint32_t key;
+	uint32_t nr_pfd; /* the caller's */
+	uint64_t deadline_ns;
+	struct pollfd *pfd;      /* NULL: none, and no mask */
+	const sigset_t *sigmask; /* NULL: as it is */
+	int wake_fd;
+	uint32_t nr_ready; /* out */
+};
+int mg_ctx_wait_for(struct mg_ctx *ctx, struct mg_wait *wait);
 static inline uint32_t mg_ctx_key(const _Atomic uint32_t *seq)
 {
 	/* acquire: pairs with the release in mg_ctx_changed(): what is seen after is not older than the key */
