@@ -27,7 +27,7 @@ PROFILES = {
     # short times, so that what takes minutes takes seconds
     "fast": {
         "mango": {"tcp": {"rto_initial_ms": 50, "rto_min_ms": 20, "rto_max_ms": 1000, "time_wait_ms": 1500,
-                          "fin_timeout_ms": 1500, "retries2": 6, "synack_retries": 3, "syn_retries": 6},
+                          "fin_timeout_ms": 1500, "retries2": 6, "synack_retries": 3, "syn_retries": 5},
                   "arp": {"age_ms": 1000, "retry_ms": 50}},
         "linux": {"retries2": 3, "syn_retries": 2, "synack_retries": 2, "fin_timeout": 2, "orphan_retries": 1,
                   "rto_min_us": 20000, "rto_max_ms": 1000, "syn_linear_timeouts": 0},
@@ -42,7 +42,7 @@ PROFILES = {
 LINUX = {
     "congestion_control": "cubic", "no_metrics_save": 1, "rmem": "4096 131072 6291456", "wmem": "4096 16384 4194304",
     "invalid_ratelimit": 0, "timestamps": 1, "ecn": 2, "fastopen": 0x3, "net.ipv4.icmp_ratelimit": 0,
-    "net.ipv4.icmp_msgs_per_sec": 100000, "net.ipv4.conf.all.rp_filter": 1, "autocorking": 0,
+    "net.ipv4.icmp_msgs_per_sec": 100000, "net.ipv4.conf.all.rp_filter": 1, "autocorking": 0, "rfc1337": 1,
 }
 
 

@@ -341,6 +341,19 @@ class Conn:
             self.took(p)
             found.append(p)
 
+    async def flight(self, quiet=0.03, gap=0.0025):
+        """The data segments of one burst: all that leaves before the device pauses (on its clock, for `gap`)."""
+        found = [await self.until(lambda p: p.data, what="data")]
+        while True:
+            p = await self.next(quiet)
+            if p is None or p.when - found[-1].when > gap * 1e9:
+                if p is not None:
+                    self.queue.appendleft(p)
+                return found
+            self.took(p)
+            if p.data:
+                found.append(p)
+
     async def until(self, test, within=2.0, what="the segment waited for"):
         """The first segment for which test(p) is true."""
         end = time.monotonic() + within
@@ -380,7 +393,7 @@ class Conn:
     def tx(self, flags="A", data=b"", *, seq=None, ack=None, win=None, options=b"", ts=AUTO, urg=0, ip=None, **tcp_words):
         """Sends a segment; without seq in sequence (and moves on). win is in bytes. ts: None, or (val, ecr)."""
         segment = self.segment(flags, data, seq=seq, ack=ack, win=win, options=options, ts=ts, urg=urg, **tcp_words)
-        self.test.send_ip(pk.TCP, segment, src=self.src, **{**self.ip, **(ip or {})})
+        self.test.send_ip(pk.TCP, segment, src=self.src, dst=self.dst, **{**self.ip, **(ip or {})})
         if seq is None:
             self.snd_nxt += len(data) + ("S" in flags) + ("F" in flags)
         return self

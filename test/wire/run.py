@@ -186,7 +186,7 @@ class Runner:
                 name = f"{' '.join(case.ids)} {case.key}{'/v6' if family == 6 else ''}: {case.title}"
                 if str(family) in case.families:
                     items.append((case, family, len(items)))
-                    if self.options.k and not any(k in name for k in self.options.k):
+                    if case.long and not self.options.long or self.options.k and not any(k in name for k in self.options.k):
                         items[-1] = None
         self.items = [i for i in items if i is not None]
         keys = [c.key for c in CASES]
@@ -204,6 +204,7 @@ def options():
     p.add_argument("-k", action="append", metavar="WORD", help="only cases whose name has it (may be given again)")
     p.add_argument("-v", "--verbose", action="store_true", help="print the packets of every case")
     p.add_argument("-j", "--jobs", type=int, default=24, help="cases at a time (24)")
+    p.add_argument("--long", action="store_true", help="also the cases that take minutes")
     p.add_argument("--list", action="store_true", help="print the names, run nothing")
     return p.parse_args()
 
