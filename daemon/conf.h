@@ -50,7 +50,8 @@ enum mg_conf_hugepages { MG_CONF_HUGE_AUTO, MG_CONF_HUGE_ON, MG_CONF_HUGE_OFF };
 enum mg_conf_driver { MG_CONF_AF_PACKET, MG_CONF_AF_XDP, MG_CONF_TAP };
 enum mg_conf_slow_thread { MG_CONF_SLOW_OWN, MG_CONF_SLOW_INLINE };
 enum mg_conf_cookies { MG_CONF_COOKIES_OFF, MG_CONF_COOKIES_AUTO, MG_CONF_COOKIES_ALWAYS };
-enum mg_conf_cc { MG_CONF_CC_RENO, MG_CONF_CC_CUBIC };
+enum mg_conf_cc { MG_CONF_CC_RENO, MG_CONF_CC_CUBIC, MG_CONF_CC_DCTCP, MG_CONF_CC_BBR };
+enum mg_conf_ecn { MG_CONF_ECN_OFF, MG_CONF_ECN_ON, MG_CONF_ECN_ACCEPT };
 
 /* An address with the length of its prefix, counted within its family (0..32 for IPv4). */
 struct mg_conf_prefix {
@@ -151,7 +152,10 @@ struct mg_conf {
 		uint32_t window_scale;
 		bool timestamps;
 		bool sack;
-		bool ecn;
+		enum mg_conf_ecn ecn;
+		bool ecn_abe;
+		bool ecn_everywhere;
+		bool slow_start_after_idle;
 		enum mg_conf_cc congestion_control;
 		bool pacing;
 		uint32_t initial_cwnd_segments;

@@ -42,7 +42,8 @@ static const char *const hugepages[] = { "auto", "on", "off", NULL };
 static const char *const drivers[] = { "af_packet", "af_xdp", "tap", NULL };
 static const char *const slow_threads[] = { "own", "inline", NULL };
 static const char *const cookies[] = { "off", "auto", "always", NULL };
-static const char *const algorithms[] = { "reno", "cubic", NULL };
+static const char *const algorithms[] = { "reno", "cubic", "dctcp", "bbr", NULL };
+static const char *const ecn_modes[] = { "off", "on", "accept", NULL };
 
 #define COL(f, t, ...) ROW(struct mg_conf_port, f, t, __VA_ARGS__)
 static const struct mg_conf_key port_columns[] = {
@@ -217,13 +218,22 @@ const struct mg_conf_key mg_conf_keys[] = {
 	    .help = "Offer and accept timestamps (RFC 7323)."),
 	KEY(tcp.sack, BOOL, .deflt = "true", LIVE,
 	    .help = "Offer and accept selective acknowledgements (RFC 2018)."),
-	KEY(tcp.ecn, BOOL, .deflt = "false", LIVE,
-	    .help = "Negotiate explicit congestion notification (RFC 3168)."),
+	KEY(tcp.ecn, ENUM, .names = ecn_modes, .deflt = "off", LIVE,
+	    .help = "Explicit congestion notification (RFC 3168). on: asked for by connecting and "
+		    "granted when accepting; accept: granted only. DCTCP asks for it in any case."),
+	KEY(tcp.ecn_abe, BOOL, .deflt = "false", LIVE,
+	    .help = "An ECN echo costs CUBIC and Reno less than a loss (RFC 8511)."),
+	KEY(tcp.ecn_everywhere, BOOL, .deflt = "false", LIVE,
+	    .help = "With DCTCP: SYNs, pure acknowledgements and retransmissions can be marked, too "
+		    "(RFC 8257 3.5). Only where every switch marks."),
 	KEY(tcp.congestion_control, ENUM, .names = algorithms, .deflt = "cubic", LIVE,
 	    .help = "Algorithm of new connections, unless the application chooses."),
+	KEY(tcp.slow_start_after_idle, BOOL, .deflt = "true", LIVE,
+	    .help = "After a pause longer than the retransmission timeout a connection begins with "
+		    "the initial window again (RFC 5681). BBR never does."),
 	KEY(tcp.pacing, BOOL, .deflt = "false", LIVE,
 	    .help = "Spread segments over the round trip instead of sending whole windows at "
-		    "once."),
+		    "once. BBR does in any case."),
 	KEY(tcp.initial_cwnd_segments, NUMBER, RANGE(1, 64), .deflt = "10", .unit = "segments",
 	    LIVE, .help = "Congestion window at the start (RFC 6928)."),
 	KEY(tcp.rcvbuf_bytes, BYTES, RANGE(KIB(4), MIB(16)), .deflt = "65536", .unit = "bytes",

@@ -52,7 +52,10 @@ void mg_params_tcp(const struct mg_conf *conf, struct mg_slow_conf *ret_tcp)
 							    : (uint8_t)conf->tcp.window_scale,
 		.timestamps = conf->tcp.timestamps,
 		.sack = conf->tcp.sack,
-		.ecn = conf->tcp.ecn,
+		.ecn = (uint8_t)conf->tcp.ecn, /* same order */
+		.ecn_abe = conf->tcp.ecn_abe,
+		.ecn_everywhere = conf->tcp.ecn_everywhere,
+		.idle_restart = conf->tcp.slow_start_after_idle,
 		.nagle = conf->tcp.nagle,
 		.pacing = conf->tcp.pacing,
 		.syn_cookies = conf->tcp.syn_cookies != MG_CONF_COOKIES_OFF,

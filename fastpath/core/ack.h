@@ -36,6 +36,8 @@ struct mg_ack {
 	uint64_t rate_delivered_ns;
 	uint64_t rate_sent_ns;
 	uint64_t rate_first_sent_ns;
+	uint32_t rate_tx_inflight;
+	uint32_t rate_lost;
 	bool rate_app_limited;
 };
 

@@ -63,7 +63,7 @@ static void install_tx(struct mg_fp *fp, struct mg_flow *f, const struct mg_cmd_
 	f->mss = c->mss;
 	f->cwnd = mg_max_u32(c->cwnd_bytes, c->mss);
 	f->cc_cwnd = f->cwnd;
-	f->restart_cwnd = mg_max_u32(c->restart_bytes, c->mss);
+	f->restart_cwnd = c->restart_bytes != 0 ? mg_max_u32(c->restart_bytes, c->mss) : 0;
 	f->ssthresh = c->ssthresh_bytes;
 	f->rec_head = MG_FLOW_NONE;
 	f->rec_tail = MG_FLOW_NONE;

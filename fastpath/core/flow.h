@@ -97,7 +97,12 @@ struct mg_flow_sample {
 	uint32_t ecn_bytes;
 	uint32_t rtt_us; /* smallest; 0: none */
 	uint32_t prior_inflight;
-	uint64_t rate_bytes; /* newest delivery rate sample: bytes ... */
+	uint32_t tx_inflight; /* of the newest range delivered: in flight when it was sent, ... */
+	uint32_t tx_lost;     /* ... lost since */
+	uint32_t loss_tx_inflight; /* the same of the newest range lost */
+	uint32_t loss_tx_lost;
+	uint64_t prior_delivered;
+	uint64_t rate_bytes; /* largest delivery rate sample: bytes ... */
 	uint64_t rate_ns;    /* ... in so long; 0: none */
 };
 
@@ -180,6 +185,8 @@ struct mg_flow {
 	uint64_t delivered_ns;
 	uint64_t first_sent_ns;
 	uint64_t last_sent_ns; /* data */
+	uint32_t lost_total;   /* bytes ever marked lost; wraps */
+	uint32_t cc_reserved;
 	uint64_t app_limited; /* rates are application-limited until so much is delivered; 0: they are not */
 	uint32_t srtt8_us;   /* smoothed RTT times 8; 0: no sample yet */
 	uint32_t rttvar4_us; /* times 4 */
@@ -224,7 +231,7 @@ struct mg_flow {
 	uint32_t prr_delivered;
 	uint32_t prr_out;
 	uint32_t cc_cwnd;      /* the slow path's last word */
-	uint32_t restart_cwnd; /* at most this after idling: the initial window */
+	uint32_t restart_cwnd; /* at most this after idling; 0: no limit */
 	uint32_t prior_cwnd;   /* before the reduction, for undo */
 	uint32_t prior_ssthresh;
 	uint32_t undo_una;     /* snd_una when recovery began */

@@ -9,6 +9,7 @@
 #include "fastpath/core/challenge.h"
 #include "fastpath/core/engine.h"
 #include "fastpath/core/notify.h"
+#include "fastpath/core/output.h"
 
 #define PAWS_STALE_MS \
 	(24u * 24 * 60 * 60 * 1000) /* RFC 7323 5.5: an idle ts_recent outlives its use */
@@ -283,10 +284,31 @@ static bool ack_ok(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *seg
 	return true;
 }
 
+/*
+ * RFC 8257 3.2: each ACK speaks for segments of one kind. When CE changes, what came before is acknowledged at once,
+ * with the old state.
+ */
+static void take_ce_exactly(struct mg_fp *fp, struct mg_flow *f, bool ce)
+{
+	if (ce == mg_flow_has(f, MG_FF_ECE))
+		return;
+	if (f->rx_unacked != 0 || mg_flow_has(f, MG_FF_ACK_NOW)) {
+		mg_fp_count(fp, MG_FPS_TX_CE_CHANGES, 1);
+		(void)mg_output_ack(fp, f); /* without a packet the next ACK speaks for both */
+	}
+	f->flags ^= MG_FF_ECE;
+}
+
 static void take_ecn(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *seg)
 {
 	if (!(f->opts & MG_FLOW_ECN))
 		return;
+	if (f->opts & MG_FLOW_DCTCP) {
+		mg_fp_count(fp, MG_FPS_RX_CE, seg->ecn == MG_ECN_CE);
+		if (mg_seg_len(seg) != 0)
+			take_ce_exactly(fp, f, seg->ecn == MG_ECN_CE);
+		return;
+	}
 	if (seg->flags & MG_TCP_CWR)
 		f->flags &= ~(uint32_t)MG_FF_ECE;
 	if (seg->ecn != MG_ECN_CE)

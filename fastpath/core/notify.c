@@ -133,7 +133,7 @@ static bool sample_due(const struct mg_flow *f, uint64_t now_ns)
 		return true;
 	if (f->samp.acked_bytes == 0)
 		return false;
-	if (f->samp.flags & MG_SAMPLE_CWND_LIMITED)
+	if (f->samp.flags & (MG_SAMPLE_CWND_LIMITED | MG_SAMPLE_PACE_LIMITED))
 		return age >= mg_max_u64(srtt_ns / 8, SAMPLE_LIMITED_MIN_NS) ||
 		       f->samp.acked_bytes >= f->cwnd / 4;
 	return age >= mg_max_u64(srtt_ns, SAMPLE_IDLE_MIN_NS);
@@ -167,6 +167,13 @@ void mg_notify_sample(struct mg_fp *fp, struct mg_flow *f)
 		.prior_inflight_bytes = f->samp.prior_inflight,
 		.delivered_bytes = f->delivered,
 		.delivery_Bps = rate_Bps(f->samp.rate_bytes, f->samp.rate_ns),
+		.prior_delivered_bytes = f->samp.prior_delivered,
+		.rate_bytes = (uint32_t)mg_min_u64(f->samp.rate_bytes, UINT32_MAX),
+		.tx_inflight_bytes = f->samp.tx_inflight,
+		.tx_lost_bytes = f->samp.tx_lost,
+		.loss_tx_inflight_bytes = f->samp.loss_tx_inflight,
+		.loss_tx_lost_bytes = f->samp.loss_tx_lost,
+		.min_rtt_us = f->min_rtt_us == UINT32_MAX ? 0 : f->min_rtt_us,
 	};
 	if (!push(fp, &ev.msg)) {
 		/* The deltas stay and go up with the next. */

@@ -26,6 +26,14 @@ static uint16_t ack_flags(const struct mg_flow *f)
 	return (uint16_t)(MG_TCP_ACK | (mg_flow_has(f, MG_FF_ECE) ? MG_TCP_ECE : 0));
 }
 
+/* RFC 3168 6.1.4, 6.1.5: only new data can be marked; in a data centre more (RFC 8257 3.5). */
+static uint8_t control_ecn(const struct mg_flow *f)
+{
+	return (f->opts & (MG_FLOW_ECN | MG_FLOW_ECT_ALL)) == (MG_FLOW_ECN | MG_FLOW_ECT_ALL)
+		       ? MG_ECN_ECT0
+		       : MG_ECN_NOT_ECT;
+}
+
 /* SACK blocks that a segment of `len` payload bytes has room for, next to timestamps. */
 static uint8_t sack_room(const struct mg_flow *f, uint32_t len)
 {
@@ -40,6 +48,7 @@ bool mg_output_ack(struct mg_fp *fp, struct mg_flow *f)
 {
 	struct mg_fp_segment s = { .seq = f->snd_nxt,
 				   .flags = ack_flags(f),
+				   .ecn = control_ecn(f),
 				   .max_sacks = sack_room(f, 0) };
 
 	if (!mg_frame_send(fp, f, &s))
@@ -85,7 +94,7 @@ static bool pacing_stops(struct mg_fp *fp, struct mg_flow *f)
 	if (mg_likely(!mg_pacer_blocked(f, fp->now_ns)))
 		return false;
 	f->flags |= MG_FF_BLOCK_PACE;
-	f->aux_ns = mg_min_u64(f->aux_ns, f->pace_next_ns);
+	f->aux_ns = mg_min_u64(f->aux_ns, mg_pacer_wake_ns(f));
 	return true;
 }
 
@@ -103,7 +112,9 @@ static uint32_t cwnd_room(const struct mg_flow *f)
 
 static bool send_again(struct mg_fp *fp, struct mg_flow *f, const struct mg_txrec *r, uint32_t len)
 {
-	struct mg_fp_segment s = { .seq = r->start, .len = len, .flags = ack_flags(f) };
+	struct mg_fp_segment s = {
+		.seq = r->start, .len = len, .flags = ack_flags(f), .ecn = control_ecn(f)
+	};
 
 	if (mg_flow_has(f, MG_FF_FIN_SENT) && r->start + len == f->snd_nxt) {
 		s.flags |= MG_TCP_FIN;
@@ -123,7 +134,7 @@ static void note_retransmission(struct mg_fp *fp, struct mg_flow *f, uint32_t le
 	f->prr_out += len;
 	f->last_sent_ns = fp->now_ns;
 	f->flags |= MG_FF_PUBLISH;
-	mg_pacer_spend(f, len + f->tmpl_len, fp->now_ns);
+	mg_pacer_spend(f, len, fp->now_ns);
 	mg_fp_count(fp, MG_FPS_TX_SEGS, 1);
 	mg_fp_count(fp, MG_FPS_TX_RETRANS, 1);
 	mg_fp_count(fp, MG_FPS_TX_RETRANS_BYTES, len);
@@ -245,7 +256,8 @@ static void check_idle(struct mg_fp *fp, struct mg_flow *f)
 	if (f->last_sent_ns == 0 || fp->now_ns - f->last_sent_ns <= mg_us_to_ns(f->rto_us))
 		return;
 	f->samp.flags |= MG_SAMPLE_IDLE;
-	f->cwnd = mg_min_u32(f->cwnd, mg_max_u32(f->restart_cwnd, f->mss));
+	if (!(f->opts & MG_FLOW_OWN_CWND) && f->restart_cwnd != 0)
+		f->cwnd = mg_min_u32(f->cwnd, mg_max_u32(f->restart_cwnd, f->mss));
 }
 
 static void note_sent(struct mg_fp *fp, struct mg_flow *f, uint32_t len, uint32_t seq_len)
@@ -260,7 +272,7 @@ static void note_sent(struct mg_fp *fp, struct mg_flow *f, uint32_t len, uint32_
 	f->last_sent_ns = now;
 	if (len < f->mss)
 		f->snd_sml = f->snd_nxt;
-	mg_pacer_spend(f, len + f->tmpl_len, now);
+	mg_pacer_spend(f, len, now);
 	mg_fp_count(fp, MG_FPS_TX_BYTES, len);
 }
 
@@ -365,6 +377,8 @@ void mg_output_flow(struct mg_fp *fp, struct mg_flow *f)
 		send_data(fp, f, &p);
 	if (mg_flow_has(f, MG_FF_BLOCK_CWND))
 		f->samp.flags |= MG_SAMPLE_CWND_LIMITED;
+	if (mg_unlikely(mg_flow_has(f, MG_FF_BLOCK_PACE)))
+		f->samp.flags |= MG_SAMPLE_PACE_LIMITED;
 	if (mg_flow_has(f, MG_FF_BLOCK_HOLD) && mg_flow_flight(f) == 0)
 		f->aux_ns = mg_min_u64(f->aux_ns, fp->now_ns + HOLD_OVERRIDE_NS);
 	if (p.budget == 0 && wants_more(f))

@@ -4,7 +4,8 @@
  *
  * Idea:    each record remembers how much had been delivered, and when, at the time it was sent. When it is
  *          delivered itself, the difference over the longer of the send and the ACK interval is the rate
- *          at which the path delivers. The division is left to whoever sends the sample up.
+ *          at which the path delivers. Between two samples the largest is kept; the division is left to
+ *          whoever sends it up.
  * Threads: pure functions of the flow.
  */
 #ifndef MG_RATE_H
@@ -20,6 +21,8 @@ static inline void mg_rate_delivered(const struct mg_txrec *r, struct mg_ack *a)
 	a->rate_delivered_ns = r->delivered_ns;
 	a->rate_sent_ns = r->sent_ns;
 	a->rate_first_sent_ns = r->first_sent_ns;
+	a->rate_tx_inflight = r->tx_inflight;
+	a->rate_lost = r->lost;
 	a->rate_app_limited = (r->flags & MG_TXREC_APP_LIMITED) != 0;
 }
 

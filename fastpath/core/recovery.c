@@ -71,7 +71,8 @@ static void enter_fast(struct mg_fp *fp, struct mg_flow *f, const struct mg_ack 
 static void leave(struct mg_flow *f)
 {
 	if (f->recovery == MG_REC_FAST) {
-		f->cwnd = f->ssthresh;
+		if (!(f->opts & MG_FLOW_OWN_CWND))
+			f->cwnd = f->ssthresh;
 		f->samp.flags |= MG_SAMPLE_RECOVERED;
 		if (f->rack_persist > 0 && --f->rack_persist == 0)
 			f->rack_mult = 1;
@@ -178,6 +179,8 @@ void mg_recovery_reorder_timeout(struct mg_fp *fp, struct mg_flow *f, uint64_t n
 		return;
 	enter_fast(fp, f, NULL);
 	f->cwnd = mg_flow_pipe(f) + f->mss; /* at least the first retransmission */
+	if (f->opts & MG_FLOW_OWN_CWND)
+		f->cwnd = mg_max_u32(f->cwnd, f->cc_cwnd);
 }
 
 void mg_recovery_dsack(struct mg_fp *fp, struct mg_flow *f, const struct mg_sack_block *b,
@@ -271,13 +274,26 @@ static void prr(struct mg_flow *f, const struct mg_ack *a)
 	f->cwnd = pipe + (uint32_t)snd;
 }
 
+/* cwnd in fast recovery: by PRR, or as the algorithm says; the fast retransmit leaves in any case. */
+static void govern(struct mg_flow *f, const struct mg_ack *a)
+{
+	if (!(f->opts & MG_FLOW_OWN_CWND)) {
+		prr(f, a);
+		return;
+	}
+	f->cwnd = f->cc_cwnd;
+	if (f->prr_out == 0)
+		f->cwnd = mg_max_u32(f->cwnd, mg_flow_pipe(f) + f->mss);
+}
+
 /* ---- The whole ---- */
 
 /* The original was lost and the probe has repaired it: one reduction, no recovery. */
 static void tlp_repaired(struct mg_flow *f, const struct mg_ack *a)
 {
 	reduce(f, MG_SAMPLE_LOSS | MG_SAMPLE_RECOVERED, mg_flow_flight(f) + a->acked);
-	f->cwnd = mg_min_u32(f->cwnd, f->ssthresh);
+	if (!(f->opts & MG_FLOW_OWN_CWND))
+		f->cwnd = mg_min_u32(f->cwnd, f->ssthresh);
 }
 
 void mg_recovery_tlp_acked(struct mg_fp *fp, struct mg_flow *f, const struct mg_ack *a)
@@ -330,7 +346,7 @@ void mg_recovery_on_ack(struct mg_fp *fp, struct mg_flow *f, struct mg_ack *a)
 	if (f->recovery == MG_REC_OPEN && f->lost_bytes > lost)
 		enter_fast(fp, f, a);
 	if (f->recovery == MG_REC_FAST)
-		prr(f, a);
+		govern(f, a);
 }
 
 void mg_recovery_rto(struct mg_fp *fp, struct mg_flow *f, uint64_t now_ns)
@@ -388,7 +404,8 @@ uint64_t mg_recovery_pto_ns(const struct mg_flow *f)
 void mg_recovery_tlp(struct mg_fp *fp, struct mg_flow *f, uint64_t now_ns)
 {
 	const struct mg_txrec *recs = fp->recs.recs;
-	uint32_t blamed = f->samp.lost_bytes;
+	const struct mg_flow_sample blamed = f->samp;
+	uint32_t lost_total = f->lost_total;
 	uint32_t idx = f->rec_tail;
 
 	f->flags |= MG_FF_TLP;
@@ -409,7 +426,8 @@ void mg_recovery_tlp(struct mg_fp *fp, struct mg_flow *f, uint64_t now_ns)
 		idx = right != MG_FLOW_NONE ? right : idx;
 	}
 	mg_txrec_mark_lost(fp, f, idx);
-	f->samp.lost_bytes = blamed;
+	f->samp = blamed;
+	f->lost_total = lost_total;
 	f->cwnd = mg_max_u32(f->cwnd, mg_flow_pipe(f) + f->mss);
 }
 
@@ -417,7 +435,9 @@ void mg_recovery_set_cc(struct mg_flow *f, const struct mg_cmd_set_cc *cmd)
 {
 	uint32_t cwnd = mg_max_u32(cmd->cwnd_bytes, f->mss);
 
-	if (f->recovery == MG_REC_FAST) {
+	f->opts = (uint16_t)((f->opts & ~(uint32_t)MG_FLOW_CC_MASK) |
+			     (cmd->flags & MG_FLOW_CC_MASK));
+	if (f->recovery == MG_REC_FAST && !(f->opts & MG_FLOW_OWN_CWND)) {
 		/* An answer to what was before the loss would set no limit. */
 		if (cmd->ssthresh_bytes < f->recover_fs)
 			f->ssthresh = mg_max_u32(cmd->ssthresh_bytes, f->mss);
@@ -436,7 +456,8 @@ void mg_recovery_set_cc(struct mg_flow *f, const struct mg_cmd_set_cc *cmd)
 void mg_recovery_resend_all(struct mg_fp *fp, struct mg_flow *f)
 {
 	const struct mg_txrec *recs = fp->recs.recs;
-	uint32_t blamed = f->samp.lost_bytes;
+	const struct mg_flow_sample blamed = f->samp;
+	uint32_t lost_total = f->lost_total;
 
 	for (uint32_t i = f->rec_head; i != MG_FLOW_NONE; i = recs[i].next) {
 		if (recs[i].flags & MG_TXREC_SACKED)
@@ -444,5 +465,6 @@ void mg_recovery_resend_all(struct mg_fp *fp, struct mg_flow *f)
 		mg_txrec_mark_lost(fp, f, i);
 		i = mg_txrec_merge(fp, f, i);
 	}
-	f->samp.lost_bytes = blamed;
+	f->samp = blamed;
+	f->lost_total = lost_total;
 }

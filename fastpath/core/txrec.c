@@ -79,6 +79,8 @@ static void snapshot(struct mg_flow *f, struct mg_txrec *r, uint64_t now_ns)
 	r->delivered = f->delivered;
 	r->delivered_ns = f->delivered_ns;
 	r->first_sent_ns = f->first_sent_ns;
+	r->lost = f->lost_total;
+	r->tx_inflight = mg_flow_pipe(f) + (r->end - r->start);
 }
 
 void mg_txrec_append(struct mg_fp *fp, struct mg_flow *f, uint32_t end, uint64_t now_ns)
@@ -89,6 +91,7 @@ void mg_txrec_append(struct mg_fp *fp, struct mg_flow *f, uint32_t end, uint64_t
 	if (f->rec_tail != MG_FLOW_NONE && recs[f->rec_tail].sent_ns == now_ns &&
 	    (recs[f->rec_tail].flags & ~MG_TXREC_APP_LIMITED) == 0) {
 		recs[f->rec_tail].end = end;
+		recs[f->rec_tail].tx_inflight += end - f->snd_nxt;
 		return;
 	}
 	idx = take(&fp->recs);
@@ -170,6 +173,9 @@ void mg_txrec_mark_lost(struct mg_fp *fp, struct mg_flow *f, uint32_t idx)
 	r->flags |= MG_TXREC_LOST;
 	f->lost_bytes += len;
 	f->samp.lost_bytes += len;
+	f->lost_total += len;
+	f->samp.loss_tx_inflight = r->tx_inflight;
+	f->samp.loss_tx_lost = f->lost_total - r->lost;
 }
 
 /* Equal enough to be one range? */

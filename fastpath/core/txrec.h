@@ -38,8 +38,9 @@ struct mg_txrec {
 	uint64_t first_sent_ns;
 	uint16_t flags; /* enum mg_txrec_flag */
 	uint16_t reserved;
+	uint32_t lost;        /* lost_total, likewise */
+	uint32_t tx_inflight; /* in flight with it */
 	uint32_t reserved2;
-	uint64_t reserved3;
 };
 static_assert(sizeof(struct mg_txrec) == 64, "one cache line");
 

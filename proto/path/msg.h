@@ -78,7 +78,13 @@ enum mg_flow_opt_flag {
 	MG_FLOW_NODELAY = 1 << 3, /* initial option */
 	MG_FLOW_PACING = 1 << 4,  /* obey pacing_Bps */
 	MG_FLOW_WS = 1 << 5,
+	MG_FLOW_DCTCP = 1 << 6,    /* echo CE exactly (RFC 8257 3.2) instead of until CWR */
+	MG_FLOW_OWN_CWND = 1 << 7, /* the algorithm's cwnd holds in recovery and after idling, too */
+	MG_FLOW_ECT_ALL = 1 << 8,  /* ECT on pure ACKs and retransmissions as well (RFC 8257 3.5) */
 };
+
+/* What a change of congestion control changes. */
+#define MG_FLOW_CC_MASK (MG_FLOW_PACING | MG_FLOW_DCTCP | MG_FLOW_OWN_CWND | MG_FLOW_ECT_ALL)
 
 /* Everything the worker needs for an established connection. */
 struct mg_cmd_install {
@@ -114,7 +120,7 @@ struct mg_cmd_install {
 	uint32_t rto_min_us;
 	uint32_t rto_max_us;
 	uint32_t delack_us;
-	uint32_t restart_bytes; /* cwnd after idling is at most this (RFC 5681 4.1: the initial window) */
+	uint32_t restart_bytes; /* cwnd after idling is at most this (RFC 5681 4.1); 0: no limit */
 	uint32_t reserved;
 	struct mg_app *app;
 	uint32_t window; /* index in the app region */
@@ -146,6 +152,8 @@ struct mg_cmd_set_cc {
 	uint32_t cwnd_bytes;
 	uint32_t ssthresh_bytes;
 	uint64_t pacing_Bps; /* 0: not paced */
+	uint32_t flags;      /* of enum mg_flow_opt_flag those in MG_FLOW_CC_MASK */
+	uint32_t reserved;
 };
 
 enum mg_flow_opt {
@@ -224,6 +232,7 @@ enum mg_sample_flag {
 	MG_SAMPLE_IDLE =
 		1 << 6, /* sending resumes after an idle time longer than the RTO (RFC 5681 4.1) */
 	MG_SAMPLE_APP_LIMITED_RATE = 1 << 7, /* delivery_Bps was taken while application-limited */
+	MG_SAMPLE_PACE_LIMITED = 1 << 8,     /* the pacer held sending back */
 };
 
 /* Deltas since the previous sample of this flow. */
@@ -239,7 +248,14 @@ struct mg_ev_sample {
 	uint32_t inflight_bytes;       /* now */
 	uint32_t prior_inflight_bytes; /* when a LOSS, RTO or ECE happened: FlightSize for ssthresh */
 	uint64_t delivered_bytes;      /* in total */
-	uint64_t delivery_Bps;         /* newest rate sample; 0: none */
+	uint64_t delivery_Bps;         /* largest rate sample of the interval; 0: none */
+	uint64_t prior_delivered_bytes; /* in total, when the newest range delivered was sent */
+	uint32_t rate_bytes;            /* delivered within the rate sample's interval */
+	uint32_t tx_inflight_bytes;     /* in flight when the newest range delivered was sent ... */
+	uint32_t tx_lost_bytes;         /* ... and what was lost since */
+	uint32_t loss_tx_inflight_bytes; /* the same for the newest range lost; 0: none was */
+	uint32_t loss_tx_lost_bytes;
+	uint32_t min_rtt_us; /* of the flow's life; 0: none */
 };
 
 /* A flow's books, at its end or on request. */

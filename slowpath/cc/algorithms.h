@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * algorithms.h - the tables of the algorithms, for the list in cc.c, and slow start, which they share.
+ * algorithms.h - the tables of the algorithms, for the list in cc.c, and what several of them share.
  *
  * Threads: pure functions.
  */
@@ -9,7 +9,9 @@
 #include "proto/base/bits.h"
 #include "slowpath/cc/cc.h"
 
+extern const struct mg_cc_ops mg_cc_bbr;
 extern const struct mg_cc_ops mg_cc_cubic;
+extern const struct mg_cc_ops mg_cc_dctcp;
 extern const struct mg_cc_ops mg_cc_reno;
 
 static inline bool mg_cc_in_slow_start(const struct mg_cc *cc)
@@ -22,4 +24,11 @@ static inline uint32_t mg_cc_grown(const struct mg_cc *cc, uint64_t more)
 {
 	return (uint32_t)mg_min_u64((uint64_t)cc->cwnd + more, UINT32_MAX / 2);
 }
+
+/* Half of what was in flight, but two segments (RFC 5681 equation 4). */
+uint32_t mg_cc_half_flight(const struct mg_cc *cc, const struct mg_cc_sample *s);
+/* Slow start and Reno's avoidance; `count` is the algorithm's. */
+void mg_cc_reno_grow(struct mg_cc *cc, const struct mg_cc_sample *s, uint32_t *count);
+/* DCTCP's alpha in 1 / 65536, for tests. */
+uint32_t mg_cc_dctcp_alpha(const struct mg_cc *cc);
 #endif

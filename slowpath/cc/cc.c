@@ -18,9 +18,7 @@
 #include "slowpath/cc/algorithms.h"
 
 const struct mg_cc_ops *const mg_cc_all[] = {
-	&mg_cc_cubic,
-	&mg_cc_reno,
-	NULL,
+	&mg_cc_cubic, &mg_cc_bbr, &mg_cc_dctcp, &mg_cc_reno, NULL,
 };
 
 const struct mg_cc_ops *mg_cc_find(const char *name)
@@ -32,7 +30,7 @@ const struct mg_cc_ops *mg_cc_find(const char *name)
 }
 
 void mg_cc_init(struct mg_cc *cc, const struct mg_cc_ops *ops, uint32_t mss, uint32_t iw_bytes,
-		uint64_t now_ns)
+		uint32_t rtt_us, uint64_t now_ns)
 {
 	MG_ASSERT(ops != NULL && mss > 0 && iw_bytes > 0);
 	memset(cc, 0, sizeof(*cc));
@@ -43,6 +41,7 @@ void mg_cc_init(struct mg_cc *cc, const struct mg_cc_ops *ops, uint32_t mss, uin
 	cc->ssthresh = MG_CC_SSTHRESH_INF;
 	cc->prior_cwnd = cc->cwnd;
 	cc->prior_ssthresh = cc->ssthresh;
+	cc->srtt_us = rtt_us;
 	ops->init(cc, now_ns);
 }
 
@@ -51,6 +50,7 @@ void mg_cc_switch(struct mg_cc *cc, const struct mg_cc_ops *ops, uint64_t now_ns
 	MG_ASSERT(ops != NULL);
 	cc->ops = ops;
 	memset(cc->priv, 0, sizeof(cc->priv));
+	cc->in_cwr = false;
 	ops->init(cc, now_ns);
 }
 
@@ -92,6 +92,7 @@ static void echoed(struct mg_cc *cc, const struct mg_cc_sample *s)
 		return;
 	remember(cc, s);
 	cc->ops->on_loss(cc, s);
+	cc->in_cwr = true;
 }
 
 /* RFC 5681 3.1: a repeated time-out of the same data leaves ssthresh alone. */
@@ -124,6 +125,7 @@ static void undone(struct mg_cc *cc, const struct mg_cc_sample *s)
 	cc->ssthresh = mg_max_u32(cc->ssthresh, cc->prior_ssthresh);
 	cc->in_recovery = false;
 	cc->in_rto = false;
+	cc->in_cwr = false;
 	cc->round_end = 0;
 	if (cc->ops->on_undo != NULL)
 		cc->ops->on_undo(cc, s);
@@ -136,7 +138,7 @@ static void idled(struct mg_cc *cc, const struct mg_cc_sample *s)
 		cc->ops->on_idle(cc, s);
 		return;
 	}
-	if (cc->cwnd <= cc->iw_bytes)
+	if (cc->keep_idle || cc->cwnd <= cc->iw_bytes)
 		return;
 	cc->ssthresh = mg_max_u32(cc->ssthresh, cc->cwnd / 4 * 3);
 	cc->cwnd = cc->iw_bytes;
@@ -144,16 +146,20 @@ static void idled(struct mg_cc *cc, const struct mg_cc_sample *s)
 
 static void acked(struct mg_cc *cc, const struct mg_cc_sample *s)
 {
-	if (s->acked_bytes == 0 || cc->in_recovery)
+	if (cc->in_cwr && s->delivered_bytes >= cc->round_end)
+		cc->in_cwr = false;
+	if (s->acked_bytes == 0 || cc->in_recovery || cc->in_cwr)
 		return;
 	cc->ops->on_ack(cc, s);
 }
 
-bool mg_cc_sample(struct mg_cc *cc, const struct mg_cc_sample *s)
+/* Who is called for what. */
+static void dispatch(struct mg_cc *cc, const struct mg_cc_sample *s)
 {
-	uint32_t cwnd = cc->cwnd, ssthresh = cc->ssthresh;
-	uint64_t pacing_Bps = cc->pacing_Bps;
+	uint32_t ssthresh = cc->ssthresh;
 
+	if (cc->ops->on_any != NULL)
+		cc->ops->on_any(cc, s);
 	if (s->flags & MG_SAMPLE_UNDO)
 		undone(cc, s);
 	if (s->flags & MG_SAMPLE_IDLE)
@@ -174,6 +180,28 @@ bool mg_cc_sample(struct mg_cc *cc, const struct mg_cc_sample *s)
 	else if (s->acked_bytes > 0)
 		cc->in_rto = false;
 	set_pacing(cc, s);
+}
+
+const char *mg_cc_phase(const struct mg_cc *cc)
+{
+	if (cc->ops->phase != NULL)
+		return cc->ops->phase(cc);
+	if (cc->in_recovery)
+		return "recovery";
+	return mg_cc_in_slow_start(cc) ? "slow start" : "avoidance";
+}
+
+bool mg_cc_sample(struct mg_cc *cc, const struct mg_cc_sample *s)
+{
+	uint32_t cwnd = cc->cwnd, ssthresh = cc->ssthresh;
+	uint64_t pacing_Bps = cc->pacing_Bps;
+
+	if (s->srtt_us != 0)
+		cc->srtt_us = s->srtt_us;
+	if (cc->ops->on_sample != NULL)
+		cc->ops->on_sample(cc, s);
+	else
+		dispatch(cc, s);
 	MG_ASSERT(cc->cwnd >= cc->mss);
 	return cwnd != cc->cwnd || ssthresh != cc->ssthresh || pacing_Bps != cc->pacing_Bps;
 }

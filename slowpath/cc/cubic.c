@@ -251,6 +251,8 @@ static void reduce(struct mg_cc *cc, const struct mg_cc_sample *s)
 	else
 		c->w_max = cc->cwnd;
 	cc->ssthresh = mg_max_u32((uint32_t)((uint64_t)flight * BETA_NUM / BETA_DEN), 2 * cc->mss);
+	if (cc->abe && (s->flags & (MG_SAMPLE_LOSS | MG_SAMPLE_RTO)) == 0) /* RFC 8511: 0.85 */
+		cc->ssthresh = mg_max_u32((uint32_t)((uint64_t)cc->cwnd * 17 / 20), 2 * cc->mss);
 	c->epoch_ns = 0;
 	c->limited_ns = 0;
 	hystart_reset(c);
@@ -288,7 +290,7 @@ static void cubic_on_idle(struct mg_cc *cc, const struct mg_cc_sample *s)
 	c->epoch_ns = 0;
 	c->limited_ns = 0;
 	hystart_reset(c);
-	if (cc->cwnd <= cc->iw_bytes)
+	if (cc->keep_idle || cc->cwnd <= cc->iw_bytes)
 		return;
 	cc->ssthresh = mg_max_u32(cc->ssthresh, cc->cwnd / 4 * 3);
 	cc->cwnd = cc->iw_bytes;

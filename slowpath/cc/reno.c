@@ -28,9 +28,8 @@ static void reno_init(struct mg_cc *cc, uint64_t now_ns)
 	reno_of(cc)->acked_bytes = 0;
 }
 
-static void reno_on_ack(struct mg_cc *cc, const struct mg_cc_sample *s)
+void mg_cc_reno_grow(struct mg_cc *cc, const struct mg_cc_sample *s, uint32_t *count)
 {
-	struct reno *r = reno_of(cc);
 	uint32_t left = s->acked_bytes;
 
 	if ((s->flags & MG_SAMPLE_CWND_LIMITED) == 0)
@@ -43,14 +42,19 @@ static void reno_on_ack(struct mg_cc *cc, const struct mg_cc_sample *s)
 		if (mg_cc_in_slow_start(cc))
 			return;
 	}
-	r->acked_bytes += mg_min_u32(left, cc->cwnd);
-	if (r->acked_bytes >= cc->cwnd) {
-		r->acked_bytes -= cc->cwnd;
+	*count = (uint32_t)mg_min_u64((uint64_t)*count + mg_min_u32(left, cc->cwnd), UINT32_MAX);
+	if (*count >= cc->cwnd) {
+		*count -= cc->cwnd;
 		cc->cwnd = mg_cc_grown(cc, cc->mss);
 	}
 }
 
-static uint32_t half_flight(const struct mg_cc *cc, const struct mg_cc_sample *s)
+static void reno_on_ack(struct mg_cc *cc, const struct mg_cc_sample *s)
+{
+	mg_cc_reno_grow(cc, s, &reno_of(cc)->acked_bytes);
+}
+
+uint32_t mg_cc_half_flight(const struct mg_cc *cc, const struct mg_cc_sample *s)
 {
 	uint32_t flight = s->prior_inflight_bytes != 0 ? s->prior_inflight_bytes : cc->cwnd;
 
@@ -59,14 +63,16 @@ static uint32_t half_flight(const struct mg_cc *cc, const struct mg_cc_sample *s
 
 static void reno_on_loss(struct mg_cc *cc, const struct mg_cc_sample *s)
 {
-	cc->ssthresh = half_flight(cc, s);
+	cc->ssthresh = mg_cc_half_flight(cc, s);
+	if (cc->abe && (s->flags & MG_SAMPLE_LOSS) == 0) /* RFC 8511 3.1: beta_ecn = 0.8 */
+		cc->ssthresh = mg_max_u32((uint32_t)((uint64_t)cc->cwnd * 8 / 10), 2 * cc->mss);
 	cc->cwnd = cc->ssthresh;
 	reno_of(cc)->acked_bytes = 0;
 }
 
 static void reno_on_rto(struct mg_cc *cc, const struct mg_cc_sample *s)
 {
-	cc->ssthresh = half_flight(cc, s);
+	cc->ssthresh = mg_cc_half_flight(cc, s);
 	cc->cwnd = cc->mss;
 	reno_of(cc)->acked_bytes = 0;
 }

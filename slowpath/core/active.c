@@ -60,6 +60,12 @@ static int choose_tuple(struct mg_slow *s, struct mg_tuple *t, struct mg_hop *re
 	return err;
 }
 
+/* Not with a SYN that is sent again: the first may have been lost for its flags (RFC 3168 6.1.1.1). */
+static uint8_t asked_ecn(const struct mg_slow *s, const struct mg_conn *c)
+{
+	return c->retries == 0 ? mg_handshake_ecn_ask(s, mg_conn_cc(s, c)) : MG_HANDSHAKE_NO_ECN;
+}
+
 static void send_syn(struct mg_slow *s, struct mg_conn *c)
 {
 	struct mg_out_seg o = {
@@ -74,9 +80,12 @@ static void send_syn(struct mg_slow *s, struct mg_conn *c)
 		.ttl = c->ttl,
 		.tos = c->tos,
 	};
+	uint8_t ecn = asked_ecn(s, c);
 
-	if (s->conf.ecn && c->retries == 0) /* RFC 3168 6.1.1.1: a lost SYN may be ECN's fault */
+	if (ecn != MG_HANDSHAKE_NO_ECN)
 		o.flags |= MG_TCP_ECE | MG_TCP_CWR;
+	if (ecn == MG_HANDSHAKE_ECN_ECT)
+		o.tos = (uint8_t)(o.tos | MG_ECN_ECT0);
 	mg_tcp_out(s, &o);
 }
 
@@ -262,7 +271,8 @@ static void syn_sent(struct mg_slow *s, struct mg_conn *c, const struct mg_in *i
 	}
 	agree(s, c, seg);
 	if (has_ack) {
-		c->hs.ecn = s->conf.ecn && (seg->flags & (MG_TCP_ECE | MG_TCP_CWR)) == MG_TCP_ECE;
+		if ((seg->flags & (MG_TCP_ECE | MG_TCP_CWR)) == MG_TCP_ECE)
+			c->hs.ecn = asked_ecn(s, c);
 		establish(s, c, in);
 		return;
 	}

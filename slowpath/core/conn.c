@@ -285,6 +285,20 @@ static void first_rto(const struct mg_slow *s, const struct mg_conn *c, uint32_t
 				   mg_max_u32(cmd->rto_max_us, cmd->rto_min_us));
 }
 
+/* Of MG_FLOW_CC_MASK. */
+static uint32_t cc_flags(const struct mg_slow *s, const struct mg_conn *c)
+{
+	uint32_t is = c->cc.ops->flags, flags = 0;
+
+	if (s->conf.pacing || is & MG_CC_PACED)
+		flags |= MG_FLOW_PACING;
+	if (is & MG_CC_OWN_CWND)
+		flags |= MG_FLOW_OWN_CWND;
+	if (is & MG_CC_EXACT_CE && c->hs.ecn)
+		flags |= MG_FLOW_DCTCP | (s->conf.ecn_everywhere ? MG_FLOW_ECT_ALL : 0u);
+	return flags;
+}
+
 static uint16_t flow_options(const struct mg_slow *s, const struct mg_conn *c)
 {
 	uint32_t flags = 0;
@@ -299,9 +313,7 @@ static uint16_t flow_options(const struct mg_slow *s, const struct mg_conn *c)
 		flags |= MG_FLOW_ECN;
 	if (!s->conf.nagle)
 		flags |= MG_FLOW_NODELAY;
-	if (s->conf.pacing)
-		flags |= MG_FLOW_PACING;
-	return (uint16_t)flags;
+	return (uint16_t)(flags | cc_flags(s, c));
 }
 
 static bool send_install(struct mg_slow *s, struct mg_conn *c)
@@ -340,7 +352,7 @@ static bool send_install(struct mg_slow *s, struct mg_conn *c)
 		.ssthresh_bytes = c->cc.ssthresh,
 		.pacing_Bps = c->cc.pacing_Bps,
 		.delack_us = s->conf.delayed_ack_ms * 1000,
-		.restart_bytes = c->cc.iw_bytes,
+		.restart_bytes = s->conf.idle_restart ? c->cc.iw_bytes : 0,
 		.app = a->app,
 		.window = c->window,
 		.context = c->context,
@@ -415,7 +427,8 @@ static bool send_cc(struct mg_slow *s, struct mg_conn *c)
 			 .gen = c->gen },
 		.cwnd_bytes = c->cc.cwnd,
 		.ssthresh_bytes = c->cc.ssthresh,
-		.pacing_Bps = s->conf.pacing ? c->cc.pacing_Bps : 0,
+		.pacing_Bps = c->cc.pacing_Bps,
+		.flags = cc_flags(s, c),
 	};
 
 	return s->env.command(s->env.ctx, c->worker, &cmd.msg);
@@ -508,10 +521,19 @@ void mg_conn_flush_pending(struct mg_slow *s)
 	}
 }
 
+const struct mg_cc_ops *mg_conn_cc(const struct mg_slow *s, const struct mg_conn *c)
+{
+	const struct mg_cc_ops *ops = c->cc.ops;
+
+	if (ops == NULL)
+		ops = mg_cc_find(s->conf.congestion_control);
+	return ops != NULL ? ops : mg_cc_all[0];
+}
+
 void mg_conn_install(struct mg_slow *s, struct mg_conn *c, const struct mg_seg *seg,
 		     uint32_t rtt_us)
 {
-	const struct mg_cc_ops *ops = mg_cc_find(s->conf.congestion_control);
+	const struct mg_cc_ops *ops = mg_conn_cc(s, c);
 	uint32_t mss = c->snd_mss;
 	uint32_t iw;
 
@@ -520,10 +542,10 @@ void mg_conn_install(struct mg_slow *s, struct mg_conn *c, const struct mg_seg *
 			mg_max_u32(2 * mss, s->conf.initial_cwnd_segments * 1460));
 	if (c->flags & MG_CONN_SYN_LOST)
 		iw = mss;
-	if (ops == NULL)
-		ops = mg_cc_all[0];
-	mg_cc_init(&c->cc, ops, mss, mg_max_u32(iw, mss), s->now_ns);
-	if (rtt_us != 0 && s->conf.pacing)
+	mg_cc_init(&c->cc, ops, mss, mg_max_u32(iw, mss), rtt_us, s->now_ns);
+	c->cc.abe = s->conf.ecn_abe;
+	c->cc.keep_idle = !s->conf.idle_restart;
+	if (rtt_us != 0 && c->cc.pacing_Bps == 0)
 		c->cc.pacing_Bps = (uint64_t)c->cc.cwnd * 2 * MG_US_PER_S / rtt_us;
 	c->srtt_us = rtt_us;
 	c->snd_wnd = (uint32_t)seg->wnd << (seg->flags & MG_TCP_SYN ? 0 : c->hs.snd_ws);

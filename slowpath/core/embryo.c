@@ -19,7 +19,8 @@ static bool ecn_is_offered(const struct mg_seg *seg)
 static void read_syn(const struct mg_slow *s, const struct mg_seg *seg, struct mg_handshake *hs)
 {
 	mg_handshake_read(s, seg, hs);
-	hs->ecn = s->conf.ecn && ecn_is_offered(seg);
+	if (ecn_is_offered(seg))
+		hs->ecn = mg_handshake_ecn_grant(s, mg_cc_find(s->conf.congestion_control));
 	hs->ts_offset = mg_isn_ts_offset(&s->key, &seg->tuple);
 }
 
@@ -252,8 +253,10 @@ static void final_ack(struct mg_slow *s, uint32_t idx, const struct mg_in *in)
 	mg_pool_free(&s->embryo_pool, idx);
 }
 
-static void repeat_synack(struct mg_slow *s, struct mg_embryo *e)
+static void repeat_synack(struct mg_slow *s, struct mg_embryo *e, const struct mg_seg *seg)
 {
+	if (!ecn_is_offered(seg)) /* the peer fell back, and so do we (RFC 3168 6.1.1) */
+		e->hs.ecn = MG_HANDSHAKE_NO_ECN;
 	s->stats.syn_retrans_in++;
 	if (!mg_input_may_challenge(s))
 		return;
@@ -297,7 +300,7 @@ void mg_embryo_input(struct mg_slow *s, uint32_t idx, const struct mg_in *in)
 
 	if ((seg->flags & (MG_TCP_SYN | MG_TCP_ACK | MG_TCP_RST)) == MG_TCP_SYN &&
 	    seg->seq == e->hs.irs) {
-		repeat_synack(s, e);
+		repeat_synack(s, e, seg);
 		return;
 	}
 	if (!timestamp_is_good(s, e, seg))
@@ -361,7 +364,9 @@ bool mg_embryo_cookie_ack(struct mg_slow *s, struct mg_listener *l, const struct
 			how.hs.snd_ws = ck.ws;
 			how.hs.rcv_ws = mg_handshake_rcv_ws(s);
 		}
-		how.hs.ecn = ck.has_ecn && s->conf.ecn;
+		if (ck.has_ecn)
+			how.hs.ecn = mg_handshake_ecn_grant(s,
+							    mg_cc_find(s->conf.congestion_control));
 	}
 	s->stats.cookies_accepted++;
 	if (mg_listener_is_full(l)) {

@@ -130,6 +130,30 @@ void mg_handshake_read(const struct mg_slow *s, const struct mg_seg *seg, struct
 	hs->ecn = 0;
 }
 
+static bool needs_ecn(const struct mg_cc_ops *ops)
+{
+	return ops != NULL && (ops->flags & MG_CC_NEEDS_ECN) != 0;
+}
+
+static uint8_t ecn_kind(const struct mg_slow *s, const struct mg_cc_ops *ops)
+{
+	return needs_ecn(ops) && s->conf.ecn_everywhere ? MG_HANDSHAKE_ECN_ECT : MG_HANDSHAKE_ECN;
+}
+
+uint8_t mg_handshake_ecn_grant(const struct mg_slow *s, const struct mg_cc_ops *ops)
+{
+	if (s->conf.ecn == MG_SLOW_ECN_OFF && !needs_ecn(ops))
+		return MG_HANDSHAKE_NO_ECN;
+	return ecn_kind(s, ops);
+}
+
+uint8_t mg_handshake_ecn_ask(const struct mg_slow *s, const struct mg_cc_ops *ops)
+{
+	if (s->conf.ecn != MG_SLOW_ECN_ON && !needs_ecn(ops))
+		return MG_HANDSHAKE_NO_ECN;
+	return ecn_kind(s, ops);
+}
+
 uint16_t mg_handshake_syn_wnd(uint32_t rcvbuf_bytes)
 {
 	return (uint16_t)mg_min_u32(rcvbuf_bytes, UINT16_MAX);
@@ -151,6 +175,8 @@ void mg_handshake_send_synack(struct mg_slow *s, const struct mg_tuple *tuple,
 		.tsecr = hs->ts_recent,
 	};
 
+	if (hs->ecn == MG_HANDSHAKE_ECN_ECT)
+		o.tos = (uint8_t)(s->conf.dscp << 2 | MG_ECN_ECT0);
 	s->stats.synack_out++;
 	mg_tcp_out(s, &o);
 }

@@ -19,6 +19,14 @@ struct mg_slow;
 #define MG_MSS_MIN \
 	88 /* smaller offers would let a peer make us send mostly headers (CVE-2019-11479) */
 
+struct mg_cc_ops;
+
+enum mg_handshake_ecn {
+	MG_HANDSHAKE_NO_ECN = 0,
+	MG_HANDSHAKE_ECN = 1,
+	MG_HANDSHAKE_ECN_ECT = 2, /* ... and SYNs carry ECT themselves (RFC 8257 3.5) */
+};
+
 struct mg_handshake {
 	uint32_t iss;
 	uint32_t irs;
@@ -29,7 +37,7 @@ struct mg_handshake {
 	uint8_t snd_ws; /* shift of the peer's window; 0 unless MG_SEG_OPT_WS */
 	uint8_t rcv_ws; /* shift of ours; likewise */
 	uint8_t opts;   /* agreed: MG_SEG_OPT_TS, _SACK_PERM, _WS */
-	uint8_t ecn;    /* agreed */
+	uint8_t ecn;    /* agreed; enum mg_handshake_ecn */
 };
 
 /* A control segment to be written. */
@@ -65,6 +73,10 @@ uint8_t mg_handshake_offer(const struct mg_slow *s);
 /* Reads a SYN (or SYN-ACK): agreed are the options that both sides want. Fills all but iss and ts_offset. */
 void mg_handshake_read(const struct mg_slow *s, const struct mg_seg *seg, struct mg_handshake *hs);
 /* The window field of a SYN: never scaled. */
+/* What we grant a peer that asks for ECN; enum mg_handshake_ecn. ops: the connection's algorithm. */
+uint8_t mg_handshake_ecn_grant(const struct mg_slow *s, const struct mg_cc_ops *ops);
+/* What we ask for. */
+uint8_t mg_handshake_ecn_ask(const struct mg_slow *s, const struct mg_cc_ops *ops);
 uint16_t mg_handshake_syn_wnd(uint32_t rcvbuf_bytes);
 /* SYN-ACK of a handshake. tsval as given: cookies carry options in it. */
 void mg_handshake_send_synack(struct mg_slow *s, const struct mg_tuple *tuple,

@@ -34,8 +34,7 @@ void mg_option_get(struct mg_slow *s, const struct mg_conn *c, struct mg_ctl_opt
 		break;
 	case MG_CTL_OPT_CONGESTION:
 		memset(opt->text, 0, sizeof(opt->text));
-		memcpy(opt->text, c->cc.ops != NULL ? c->cc.ops->name : s->conf.congestion_control,
-		       sizeof(opt->text) - 1);
+		memcpy(opt->text, mg_conn_cc(s, c)->name, sizeof(opt->text) - 1);
 		break;
 	case MG_CTL_OPT_TTL:
 		opt->value = c->ttl;
@@ -99,9 +98,14 @@ static int set_congestion(struct mg_slow *s, struct mg_conn *c, const struct mg_
 	ops = mg_cc_find(name);
 	if (ops == NULL)
 		return -ENOENT;
-	if (c->cc.ops == NULL)
-		return -ENOTCONN;
+	if (c->flow != MG_CONN_FLOW_INSTALLING && c->flow != MG_CONN_FLOW_LIVE) {
+		c->cc.ops = ops; /* takes effect with the connection */
+		return 0;
+	}
+	if (c->cc.ops == ops)
+		return 0;
 	mg_cc_switch(&c->cc, ops, s->now_ns);
+	mg_conn_command(s, c, MG_CONN_CMD_CC);
 	return 0;
 }
 

@@ -221,6 +221,12 @@ static void on_sample(struct mg_slow *s, struct mg_conn *c, const struct mg_ev_s
 		.prior_inflight_bytes = ev->prior_inflight_bytes,
 		.delivered_bytes = ev->delivered_bytes,
 		.delivery_Bps = ev->delivery_Bps,
+		.prior_delivered_bytes = ev->prior_delivered_bytes,
+		.rate_bytes = ev->rate_bytes,
+		.tx_inflight_bytes = ev->tx_inflight_bytes,
+		.tx_lost_bytes = ev->tx_lost_bytes,
+		.loss_tx_inflight_bytes = ev->loss_tx_inflight_bytes,
+		.loss_tx_lost_bytes = ev->loss_tx_lost_bytes,
 	};
 
 	s->stats.samples++;

@@ -115,13 +115,22 @@ struct mg_slow_neighbour {
 	uint16_t port;
 };
 
+enum mg_slow_ecn {
+	MG_SLOW_ECN_OFF = 0,
+	MG_SLOW_ECN_ON = 1,     /* asked for, and granted */
+	MG_SLOW_ECN_ACCEPT = 2, /* granted */
+};
+
 /* TCP and IP parameters; all may change at run time (for new connections, where it cannot be for old ones). */
 struct mg_slow_conf {
 	uint32_t mss;         /* upper bound of what we advertise and send; 0: from the MTU */
 	uint8_t window_scale; /* largest shift offered; 0xff: none offered */
 	bool timestamps;
 	bool sack;
-	bool ecn;
+	uint8_t ecn;         /* enum mg_slow_ecn */
+	bool ecn_abe;        /* an echo costs less than a loss (RFC 8511) */
+	bool ecn_everywhere; /* with DCTCP: ECT on SYNs, pure ACKs and retransmissions, too */
+	bool idle_restart;   /* the initial window after idling (RFC 5681 4.1) */
 	bool nagle;
 	bool pacing;
 	bool syn_cookies;        /* when there is no room for a handshake */

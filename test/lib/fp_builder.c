@@ -428,6 +428,7 @@ void fb_set_cc(struct fb *b, uint32_t cwnd, uint32_t ssthresh)
 		.cwnd_bytes = cwnd,
 		.ssthresh_bytes = ssthresh,
 		.pacing_Bps = b->conf.pacing_Bps,
+		.flags = b->flow->opts & MG_FLOW_CC_MASK,
 	};
 
 	fb_command(b, &cmd.msg);

@@ -130,6 +130,7 @@ void mg_stack_conf_default(struct mg_stack_conf *conf)
 		.sack = true,
 		.nagle = true,
 		.pacing = true,
+		.idle_restart = true,
 		.syn_cookies = true,
 		.ttl = 64,
 		.syn_retries = 6,

@@ -34,7 +34,7 @@ static inline void ccd_new(struct ccd *d, const struct mg_cc_ops *ops, uint32_t 
 	memset(d, 0, sizeof(*d));
 	d->now_ns = MG_NS_PER_S;
 	d->rtt_us = rtt_us;
-	mg_cc_init(&d->cc, ops, CC_MSS, 10 * CC_MSS, d->now_ns);
+	mg_cc_init(&d->cc, ops, CC_MSS, 10 * CC_MSS, rtt_us, d->now_ns);
 	assert_int_equal(d->cc.cwnd, 10 * CC_MSS);
 	assert_int_equal(d->cc.ssthresh, MG_CC_SSTHRESH_INF);
 }

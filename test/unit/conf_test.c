@@ -151,7 +151,8 @@ static void defaults_are_as_designed(void **state)
 	assert_int_equal(conf.tcp.mss, 0);
 	assert_int_equal(conf.slowpath.core, MG_CONF_ANY_CORE);
 	assert_true(conf.tcp.nagle && conf.tcp.sack && conf.tcp.timestamps);
-	assert_false(conf.tcp.ecn || conf.tcp.keepalive);
+	assert_false(conf.tcp.keepalive);
+	assert_int_equal(conf.tcp.ecn, MG_CONF_ECN_OFF);
 	assert_int_equal(conf.ipc.grpc.listen_count, 2);
 	assert_string_equal(conf.ipc.grpc.listen[0], "localhost:32847");
 	assert_int_equal(conf.ports_count, 0);
@@ -355,8 +356,8 @@ static void wrong_values(void **state)
 		  "two)" },
 		{ "tcp: {nagle: maybe}",
 		  "f.yaml:1: tcp.nagle: found \"maybe\", allowed: true or false" },
-		{ "tcp: {congestion_control: bbr}",
-		  "f.yaml:1: tcp.congestion_control: found \"bbr\", allowed: reno or cubic" },
+		{ "tcp: {congestion_control: vegas}",
+		  "f.yaml:1: tcp.congestion_control: found \"vegas\", allowed: reno, cubic, dctcp or bbr" },
 		{ "instance: a/b",
 		  "f.yaml:1: instance: found \"a/b\", allowed: letters, digits, . _ and -, 1..31 characters" },
 		{ "instance: \"\"",
