@@ -38,6 +38,44 @@ bool mg_addr_is_loopback(const struct mg_addr *a)
 	return mg_addr_eq(a, &v6_loopback);
 }
 
+bool mg_addr_is_link_local(const struct mg_addr *a)
+{
+	return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
+
+struct mg_addr mg_addr_link_local(const struct mg_mac *mac)
+{
+	struct mg_addr a = { .b = { 0xfe, 0x80, [11] = 0xff, [12] = 0xfe } };
+
+	memcpy(a.b + 8, mac->b, 3);
+	memcpy(a.b + 13, mac->b + 3, 3);
+	a.b[8] ^= 2; /* the universal/local bit stands inverted */
+	return a;
+}
+
+struct mg_addr mg_addr_solicited_node(const struct mg_addr *a)
+{
+	struct mg_addr group = { .b = { 0xff, 2, [11] = 1, [12] = 0xff } };
+
+	memcpy(group.b + 13, a->b + 13, 3);
+	return group;
+}
+
+uint32_t mg_addr_common_bits(const struct mg_addr *a, const struct mg_addr *b)
+{
+	uint32_t from = mg_addr_is_v4(a) ? 12 : 0;
+
+	if (mg_addr_is_v4(a) != mg_addr_is_v4(b))
+		return 0;
+	for (uint32_t i = from; i < sizeof(a->b); i++) {
+		uint32_t diff = a->b[i] ^ b->b[i];
+
+		if (diff != 0)
+			return (i - from) * 8 + (uint32_t)__builtin_clz(diff) - 24;
+	}
+	return (uint32_t)(sizeof(a->b) - from) * 8;
+}
+
 const char *mg_addr_format(const struct mg_addr *a, char *buf, size_t len)
 {
 	char text[INET6_ADDRSTRLEN] = "";

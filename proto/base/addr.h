@@ -75,6 +75,14 @@ bool mg_addr_is_any(const struct mg_addr *a);
 /* 224/4 and ff00::/8; 255.255.255.255 counts as well. */
 bool mg_addr_is_multicast(const struct mg_addr *a);
 bool mg_addr_is_loopback(const struct mg_addr *a);
+/* fe80::/10 */
+bool mg_addr_is_link_local(const struct mg_addr *a);
+/* fe80:: with the interface identifier of a MAC address (RFC 4291 appendix A). */
+struct mg_addr mg_addr_link_local(const struct mg_mac *mac);
+/* ff02::1:ffXX:XXXX, where the neighbor with that address listens (RFC 4291 2.7.1). */
+struct mg_addr mg_addr_solicited_node(const struct mg_addr *a);
+/* How many leading bits two addresses of one family share (counted within it); 0 for two families. */
+uint32_t mg_addr_common_bits(const struct mg_addr *a, const struct mg_addr *b);
 
 /* "10.0.0.1" or "fd00::1"; returns buf. len >= MG_ADDR_STRLEN never truncates. */
 const char *mg_addr_format(const struct mg_addr *a, char *buf, size_t len);

@@ -121,7 +121,7 @@ struct mg_cmd_install {
 	uint32_t rto_max_us;
 	uint32_t delack_us;
 	uint32_t restart_bytes; /* cwnd after idling is at most this (RFC 5681 4.1); 0: no limit */
-	uint32_t reserved;
+	uint32_t flow_label;    /* IPv6 */
 	struct mg_app *app;
 	uint32_t window; /* index in the app region */
 	uint32_t context;

@@ -122,6 +122,25 @@ static int parse_tcp(const struct mg_frame_bytes *in, const struct mg_eth_view *
 	return 0;
 }
 
+static int parse_icmp(const struct mg_frame_bytes *in, struct mg_frame_view *view)
+{
+	bool v6 = view->ip.version == 6;
+
+	view->kind = MG_FRAME_ICMP;
+	if (!v6)
+		return mg_wire_icmp_parse(&view->ip, in->rx_flags, &view->icmp);
+	if (!mg_wire_icmp6_is_nd(&view->ip))
+		return mg_wire_icmp6_parse(&view->ip, in->rx_flags, &view->icmp);
+	view->kind = MG_FRAME_ND;
+	return mg_wire_nd_parse(&view->ip, in->rx_flags, &view->nd);
+}
+
+/* Only who has no address yet may come from none: RFC 4862 5.4.2. */
+static bool may_come_from_nobody(const struct mg_ip_view *ip)
+{
+	return ip->version == 6 && ip->proto == MG_IPPROTO_ICMPV6 && mg_wire_icmp6_is_nd(ip);
+}
+
 /* eth is NULL on ports without link layer. */
 static int parse_ip(const struct mg_frame_bytes *in, const struct mg_eth_view *eth,
 		    struct mg_frame_view *view)
@@ -141,16 +160,16 @@ static int parse_ip(const struct mg_frame_bytes *in, const struct mg_eth_view *e
 		return -MG_DROP_IP_VERSION;
 	if (ip.is_fragment)
 		return -MG_DROP_IP_FRAGMENT;
-	if (mg_addr_is_multicast(&ip.src) || mg_addr_is_any(&ip.src))
+	if (mg_addr_is_multicast(&ip.src) ||
+	    (mg_addr_is_any(&ip.src) && !may_come_from_nobody(&ip)))
 		return -MG_DROP_IP_SRC;
 	if (ip.proto == MG_IPPROTO_TCP)
 		return parse_tcp(in, eth, &ip, view);
 	view->ip = ip;
 	view->kind = MG_FRAME_IP_OTHER;
-	if (ip.proto != MG_IPPROTO_ICMP || ip.version != 4)
+	if (ip.proto != (ip.version == 4 ? MG_IPPROTO_ICMP : MG_IPPROTO_ICMPV6))
 		return 0;
-	view->kind = MG_FRAME_ICMP;
-	return mg_wire_icmp_parse(&view->ip, in->rx_flags, &view->icmp);
+	return parse_icmp(in, view);
 }
 
 static int parse_careful(const struct mg_frame_bytes *in, struct mg_frame_view *view)

@@ -16,6 +16,7 @@
 #include "proto/wire/arp.h"
 #include "proto/wire/eth.h"
 #include "proto/wire/icmp.h"
+#include "proto/wire/icmp6.h"
 #include "proto/wire/ip.h"
 #include "proto/wire/seg.h"
 #include "proto/wire/tcp.h"
@@ -23,7 +24,8 @@
 enum mg_frame_kind {
 	MG_FRAME_TCP,      /* seg is valid */
 	MG_FRAME_ARP,      /* arp is valid */
-	MG_FRAME_ICMP,     /* icmp and ip are valid */
+	MG_FRAME_ICMP,     /* icmp and ip are valid; of either family */
+	MG_FRAME_ND,       /* nd and ip are valid: IPv6 neighbor discovery */
 	MG_FRAME_IP_OTHER, /* ip is valid: another protocol */
 };
 
@@ -36,7 +38,10 @@ struct mg_frame_view {
 		struct mg_arp_view arp;
 		struct {
 			struct mg_ip_view ip;
-			struct mg_icmp_view icmp;
+			union {
+				struct mg_icmp_view icmp;
+				struct mg_nd_view nd;
+			};
 		};
 	};
 };

@@ -15,10 +15,42 @@
 
 #define QUOTE_L4_MIN 8 /* RFC 792: the IP header and 64 bits */
 
-static bool is_error(uint8_t type)
+static enum mg_icmp_error unreach_error(uint8_t code)
 {
-	return type == MG_ICMP_UNREACH || type == MG_ICMP_SOURCE_QUENCH ||
-	       type == MG_ICMP_TIME_EXCEEDED || type == MG_ICMP_PARAM_PROBLEM;
+	switch (code) {
+	case MG_ICMP_UNREACH_NET:
+	case 6: /* network unknown */
+	case 11: /* network unreachable for this type of service */
+		return MG_ICMP_ERR_NET;
+	case MG_ICMP_UNREACH_PROTO:
+		return MG_ICMP_ERR_PROTO;
+	case MG_ICMP_UNREACH_PORT:
+		return MG_ICMP_ERR_PORT;
+	case MG_ICMP_UNREACH_FRAG_NEEDED:
+		return MG_ICMP_ERR_TOO_BIG;
+	case 9:  /* network forbidden */
+	case 10: /* host forbidden */
+	case MG_ICMP_UNREACH_ADMIN:
+		return MG_ICMP_ERR_ADMIN;
+	default:
+		return MG_ICMP_ERR_HOST;
+	}
+}
+
+static enum mg_icmp_error error_of(uint8_t type, uint8_t code)
+{
+	switch (type) {
+	case MG_ICMP_UNREACH:
+		return unreach_error(code);
+	case MG_ICMP_SOURCE_QUENCH:
+		return MG_ICMP_ERR_QUENCH;
+	case MG_ICMP_TIME_EXCEEDED:
+		return MG_ICMP_ERR_TIME;
+	case MG_ICMP_PARAM_PROBLEM:
+		return MG_ICMP_ERR_PARAM;
+	default:
+		return MG_ICMP_ERR_NONE;
+	}
 }
 
 /* The packet of ours that the error is about. */
@@ -59,10 +91,12 @@ int mg_wire_icmp_parse(const struct mg_ip_view *ip, uint32_t rx_flags,
 		ret_icmp->echo_id = mg_load_be16(p + 4);
 		ret_icmp->echo_seq = mg_load_be16(p + 6);
 	}
-	if (!is_error(p[0]))
+	ret_icmp->is_echo = p[0] == MG_ICMP_ECHO;
+	ret_icmp->error = (uint8_t)error_of(p[0], p[1]);
+	if (ret_icmp->error == MG_ICMP_ERR_NONE)
 		return 0;
 	ret_icmp->is_error = true;
-	if (p[0] == MG_ICMP_UNREACH && p[1] == MG_ICMP_UNREACH_FRAG_NEEDED)
+	if (ret_icmp->error == MG_ICMP_ERR_TOO_BIG)
 		ret_icmp->mtu = mg_load_be16(p + 6);
 	return parse_quote(p + MG_ICMP_HLEN, ip->l4_first_len - MG_ICMP_HLEN, ret_icmp);
 }
@@ -87,7 +121,7 @@ uint32_t mg_wire_icmp_echo_reply(uint8_t *dst, const struct mg_ip_view *ip, uint
 		.src = &ip->dst,
 		.dst = &ip->src,
 		.l4_len = ip->l4_len,
-		.id = ip->id,
+		.id = (uint16_t)ip->id,
 		.proto = MG_IPPROTO_ICMP,
 		.ttl = ttl,
 		.tos = (uint8_t)(ip->dscp << 2),

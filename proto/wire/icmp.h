@@ -38,15 +38,32 @@ enum mg_icmp_unreach {
 	MG_ICMP_UNREACH_ADMIN = 13,
 };
 
+/* What an error says, in the words of both families. */
+enum mg_icmp_error {
+	MG_ICMP_ERR_NONE = 0,
+	MG_ICMP_ERR_NET,     /* no route to the destination */
+	MG_ICMP_ERR_HOST,    /* ... or the last router does not find it */
+	MG_ICMP_ERR_PROTO,   /* the destination does not speak the protocol */
+	MG_ICMP_ERR_PORT,    /* nobody there */
+	MG_ICMP_ERR_TOO_BIG, /* `mtu` says how much fits */
+	MG_ICMP_ERR_ADMIN,   /* forbidden */
+	MG_ICMP_ERR_TIME,    /* hop limit or reassembly time exceeded */
+	MG_ICMP_ERR_PARAM,   /* a header field nobody understood */
+	MG_ICMP_ERR_QUENCH,  /* IPv4 only; to be ignored (RFC 6633) */
+};
+
+/* Of either family; type and code are as on the wire, so `is_echo` and `error` are what to ask. */
 struct mg_icmp_view {
 	uint8_t type;
 	uint8_t code;
+	bool is_echo;        /* a request */
 	bool is_error;       /* the quote_ fields are valid */
+	uint8_t error;       /* enum mg_icmp_error */
 	uint8_t quote_proto; /* ports and seq are valid for MG_IPPROTO_TCP; ports for UDP */
 	uint16_t echo_id;    /* echo and echo reply */
 	uint16_t echo_seq;
-	uint16_t mtu; /* next hop's, with UNREACH/FRAG_NEEDED; 0: a router that does not tell */
-	uint16_t quote_l3_len; /* total length of the quoted packet */
+	uint32_t mtu;          /* next hop's, with TOO_BIG; 0: a router that does not tell */
+	uint32_t quote_l3_len; /* total length of the quoted packet */
 	struct mg_tuple quote;
 	uint32_t quote_seq;
 };

@@ -23,15 +23,16 @@ struct mg_ip_view {
 	const struct mg_chunk *more; /* where the packet continues, NULL: in one piece */
 	uint32_t l4_len;             /* of the whole packet, link-layer padding cut off */
 	uint32_t l4_first_len;       /* of that, in the first buffer */
-	uint16_t hdr_len;
-	uint16_t id;
-	uint16_t frag_off; /* bytes */
+	uint32_t id;                 /* 16 bits of IPv4; of an IPv6 fragment header */
+	uint16_t hdr_len;            /* with options or extension headers */
+	uint16_t frag_off;           /* bytes */
 	uint8_t version;
 	uint8_t proto; /* enum mg_ipproto */
 	uint8_t ttl;
 	uint8_t dscp;
 	uint8_t ecn; /* enum mg_ecn */
 	bool is_fragment;
+	bool more_fragments;
 	bool dont_fragment;
 };
 
@@ -52,6 +53,7 @@ struct mg_ip_spec {
 	uint8_t ttl;
 	uint8_t tos; /* dscp << 2 | ecn */
 	bool dont_fragment;
+	uint32_t flow_label; /* IPv6 */
 };
 
 /* Bytes in the chain from `chunk` on. */

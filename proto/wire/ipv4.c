@@ -27,6 +27,7 @@ static void fill_view(const uint8_t *p, struct mg_ip_view *ip)
 	ip->ttl = p[8];
 	ip->dscp = p[1] >> 2;
 	ip->ecn = p[1] & 3;
+	ip->more_fragments = (frag & FRAG_MF) != 0;
 	ip->is_fragment = (frag & (FRAG_MF | FRAG_OFF_MASK)) != 0;
 	ip->dont_fragment = (frag & FRAG_DF) != 0;
 }

@@ -57,6 +57,7 @@ struct mg_frame_spec {
 	uint8_t ttl;
 	uint8_t tos;  /* dscp << 2 | ecn */
 	uint8_t csum; /* enum mg_tx_csum */
+	uint32_t flow_label; /* IPv6 */
 	struct mg_tcp_hdr_spec tcp;
 };
 

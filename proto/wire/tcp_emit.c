@@ -173,6 +173,7 @@ uint32_t mg_wire_emit_ip_tcp(uint8_t *dst, const struct mg_frame_spec *spec)
 		.ttl = spec->ttl,
 		.tos = spec->tos,
 		.dont_fragment = true,
+		.flow_label = spec->flow_label,
 	};
 	uint32_t ip_len = mg_wire_ip_emit(dst, &ip);
 

@@ -186,24 +186,160 @@ static void v4_fragments_are_marked(void **state)
 	assert_false(ip.dont_fragment);
 }
 
-static void v6_extensions_and_mapped_addresses_are_refused(void **state)
+/* `ext` between the fixed header and the payload of a TCP packet; the last header's next header is filled in. */
+static uint32_t with_ext(uint8_t *buf, uint8_t first, const uint8_t *ext, uint32_t ext_len)
 {
-	static const uint8_t ext[] = { 0, 43, 44, 51, 60, 135, 139, 140 };
-	struct mg_ip_view ip;
-	uint8_t buf[128];
 	uint32_t len = build(buf, true);
 
+	memmove(buf + MG_IPV6_HLEN + ext_len, buf + MG_IPV6_HLEN, len - MG_IPV6_HLEN);
+	memcpy(buf + MG_IPV6_HLEN, ext, ext_len);
+	buf[6] = first;
+	mg_store_be16(buf + 4, (uint16_t)(len - MG_IPV6_HLEN + ext_len));
+	return len + ext_len;
+}
+
+static void v6_unknown_extensions_and_mapped_addresses_are_refused(void **state)
+{
+	static const uint8_t kinds[] = { 51, 135, 139, 140 };
+	static const uint8_t ext[8] = { MG_IPPROTO_TCP, 0 };
+	struct mg_addr mapped = mg_addr_v4(0x0a000001);
+	struct mg_ip_view ip;
+	uint8_t buf[128];
+	uint32_t len;
+
 	(void)state;
-	for (size_t i = 0; i < sizeof(ext); i++) {
-		buf[6] = ext[i];
+	for (size_t i = 0; i < sizeof(kinds); i++) {
+		len = with_ext(buf, kinds[i], ext, sizeof(ext));
 		assert_int_equal(parse(buf, len, &ip), -MG_DROP_IP6_EXT);
 	}
-	buf[6] = MG_IPPROTO_TCP;
-	assert_int_equal(parse(buf, len, &ip), 0);
-	struct mg_addr mapped = mg_addr_v4(0x0a000001);
+	len = with_ext(buf, 59, ext, sizeof(ext)); /* no next header: nothing for anybody */
+	assert_int_equal(parse(buf, len, &ip), -MG_DROP_IP6_EXT);
+	for (uint32_t at = 8; at <= 24; at += 16) {
+		len = build(buf, true);
+		memcpy(buf + at, mapped.b, 16); /* would pass for IPv4 */
+		assert_int_equal(parse(buf, len, &ip), -MG_DROP_IP6_MAPPED);
+	}
+}
 
-	memcpy(buf + 8, mapped.b, 16); /* would pass for IPv4 */
-	assert_int_equal(parse(buf, len, &ip), -MG_DROP_IP_SRC);
+static void v6_extensions_are_stepped_over(void **state)
+{
+	/* hop-by-hop with a router alert and padding; destination options with PadN; routing, none left */
+	static const uint8_t ext[] = { 60, 0, 5, 2, 0, 0, 0, 0, 43, 0, 1, 4, 0, 0, 0, 0,
+				       MG_IPPROTO_TCP, 0, 4, 0, 0, 0, 0, 0 };
+	struct mg_ip_view ip;
+	uint8_t buf[128];
+	uint32_t len = with_ext(buf, 0, ext, sizeof(ext));
+
+	(void)state;
+	assert_int_equal(parse(buf, len, &ip), 0);
+	assert_int_equal(ip.proto, MG_IPPROTO_TCP);
+	assert_int_equal(ip.hdr_len, MG_IPV6_HLEN + sizeof(ext));
+	assert_int_equal(ip.l4_len, PAYLOAD);
+	assert_ptr_equal(ip.l4, buf + MG_IPV6_HLEN + sizeof(ext));
+	assert_false(ip.is_fragment);
+	for (uint32_t cut = 0; cut < sizeof(ext); cut++) { /* the chain does not end in time */
+		mg_store_be16(buf + 4, (uint16_t)cut);
+		assert_int_equal(parse(buf, len, &ip), -MG_DROP_IP_SHORT);
+	}
+}
+
+static void v6_bad_extensions_are_refused(void **state)
+{
+	static const struct {
+		uint8_t first;
+		uint8_t ext[16];
+		int drop;
+	} cases[] = {
+		{ 43, { MG_IPPROTO_TCP, 0, 0, 0 }, MG_DROP_IP6_ROUTING },           /* type 0: never */
+		{ 43, { MG_IPPROTO_TCP, 0, 2, 1 }, MG_DROP_IP6_ROUTING },           /* segments left */
+		{ 60, { MG_IPPROTO_TCP, 0, 0x42, 0 }, MG_DROP_IP6_OPTION },         /* discard */
+		{ 60, { MG_IPPROTO_TCP, 0, 0x82, 0 }, MG_DROP_IP6_OPTION },         /* and tell */
+		{ 60, { MG_IPPROTO_TCP, 0, 0xc2, 4 }, MG_DROP_IP6_OPTION },         /* a jumbogram */
+		{ 60, { MG_IPPROTO_TCP, 0, 1, 5 }, MG_DROP_IP6_OPTION },            /* beyond its header */
+		{ 60, { MG_IPPROTO_TCP, 0, 1, 3, 0, 0, 0, 1 }, MG_DROP_IP6_OPTION }, /* no length */
+		{ 60, { MG_IPPROTO_TCP, 200 }, MG_DROP_IP_SHORT },
+		{ 60, { 0, 0, 1, 4, 0, 0, 0, 0, MG_IPPROTO_TCP, 0, 1, 4 }, MG_DROP_IP6_CHAIN },
+	};
+	struct mg_ip_view ip;
+	uint8_t buf[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint32_t len = with_ext(buf, cases[i].first, cases[i].ext, 16);
+
+		assert_int_equal(parse(buf, len, &ip), -cases[i].drop);
+	}
+}
+
+static void v6_chains_are_bounded(void **state)
+{
+	uint8_t ext[8 * 7], buf[256];
+	struct mg_ip_view ip;
+	uint32_t len;
+
+	(void)state;
+	memset(ext, 0, sizeof(ext));
+	for (uint32_t i = 0; i < 7; i++) {
+		ext[8 * i] = 60;
+		ext[8 * i + 2] = 1; /* PadN */
+		ext[8 * i + 3] = 4;
+	}
+	ext[8 * 5] = MG_IPPROTO_TCP;
+	len = with_ext(buf, 60, ext, 8 * 6);
+	assert_int_equal(parse(buf, len, &ip), 0);
+	ext[8 * 5] = 60;
+	ext[8 * 6] = MG_IPPROTO_TCP;
+	len = with_ext(buf, 60, ext, 8 * 7);
+	assert_int_equal(parse(buf, len, &ip), -MG_DROP_IP6_CHAIN);
+}
+
+static void v6_fragments_are_marked(void **state)
+{
+	uint8_t ext[8] = { MG_IPPROTO_TCP, 0, 0, 1, 0x12, 0x34, 0x56, 0x78 };
+	struct mg_ip_view ip;
+	uint8_t buf[128];
+	uint32_t len = with_ext(buf, 44, ext, sizeof(ext));
+
+	(void)state;
+	assert_int_equal(parse(buf, len, &ip), 0);
+	assert_true(ip.is_fragment && ip.more_fragments);
+	assert_int_equal(ip.frag_off, 0);
+	assert_int_equal(ip.id, 0x12345678);
+	assert_int_equal(ip.proto, MG_IPPROTO_TCP);
+	mg_store_be16(ext + 2, 1480);
+	len = with_ext(buf, 44, ext, sizeof(ext));
+	assert_int_equal(parse(buf, len, &ip), 0);
+	assert_true(ip.is_fragment && !ip.more_fragments);
+	assert_int_equal(ip.frag_off, 1480);
+	assert_int_equal(ip.l4_len, PAYLOAD);
+	mg_store_be16(ext + 2, 0); /* RFC 6946: atomic, a whole packet */
+	len = with_ext(buf, 44, ext, sizeof(ext));
+	assert_int_equal(parse(buf, len, &ip), 0);
+	assert_false(ip.is_fragment);
+}
+
+static void flow_labels(void **state)
+{
+	struct mg_tuple t = { .lport = 1, .rport = 2 };
+	uint32_t label;
+	struct mg_addr a = { .b = { 0xfd, [15] = 1 } }, b = { .b = { 0xfd, [15] = 2 } };
+	const struct mg_ip_spec spec = { .src = &a, .dst = &b, .l4_len = 0, .flow_label = 0xabcde, .tos = 0xff };
+	uint8_t buf[64];
+
+	(void)state;
+	t.laddr = a;
+	t.raddr = b;
+	label = mg_wire_ipv6_flow_label(&t, 77);
+	assert_in_range(label, 1, 0xfffff);
+	assert_int_equal(mg_wire_ipv6_flow_label(&t, 77), label);
+	assert_int_not_equal(mg_wire_ipv6_flow_label(&t, 78), label);
+	assert_int_not_equal(mg_tuple_hash(&t, 77) & 0xfffff, label);
+	t.rport++;
+	assert_int_not_equal(mg_wire_ipv6_flow_label(&t, 77), label);
+	t.raddr = mg_addr_v4(1);
+	assert_int_equal(mg_wire_ipv6_flow_label(&t, 77), 0);
+	(void)mg_wire_ip_emit(buf, &spec);
+	assert_int_equal(mg_load_be32(buf), 0x6ffabcde);
 }
 
 static void packet_in_several_buffers(void **state)
@@ -236,7 +372,12 @@ int main(void)
 		cmocka_unit_test(v4_checksum_is_verified_unless_the_port_did),
 		cmocka_unit_test(v4_options_are_stepped_over),
 		cmocka_unit_test(v4_fragments_are_marked),
-		cmocka_unit_test(v6_extensions_and_mapped_addresses_are_refused),
+		cmocka_unit_test(v6_unknown_extensions_and_mapped_addresses_are_refused),
+		cmocka_unit_test(v6_extensions_are_stepped_over),
+		cmocka_unit_test(v6_bad_extensions_are_refused),
+		cmocka_unit_test(v6_chains_are_bounded),
+		cmocka_unit_test(v6_fragments_are_marked),
+		cmocka_unit_test(flow_labels),
 		cmocka_unit_test(packet_in_several_buffers),
 	};
 
