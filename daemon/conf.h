@@ -79,7 +79,7 @@ struct mg_conf_route {
 	char port[MG_CONF_NAME_MAX]; /* empty: the port whose prefix holds `via` */
 };
 
-/* One row of neighbors[]: a static ARP entry. */
+/* One row of neighbors[]: an entry that ARP and neighbor discovery leave alone. */
 struct mg_conf_neighbor {
 	struct mg_addr address;
 	struct mg_mac mac;
@@ -193,6 +193,9 @@ struct mg_conf {
 		uint32_t queue_packets;
 		bool gratuitous;
 	} arp;
+	struct {
+		uint32_t dad_ms;
+	} nd;
 	struct {
 		struct {
 			bool enabled;

@@ -15,6 +15,7 @@
 
 #define SOCKET_PATH_MAX 107     /* sockaddr_un */
 #define BUFFER_BYTES 2560       /* a packet buffer with its headers */
+#define IPV6_MTU_MIN 1280       /* RFC 8200 5 */
 #define CONNECTION_OVERHEAD 512 /* window and ring entries of one connection in the app region */
 
 /* Sets both keys of a relation. */
@@ -181,6 +182,8 @@ int mg_conf_port_index(const struct mg_conf *conf, const char *name)
 
 static bool port_holds(const struct mg_conf_port *port, const struct mg_addr *addr)
 {
+	if (mg_addr_is_link_local(addr))
+		return true; /* every port has such an address */
 	for (uint32_t i = 0; i < port->addresses_count; i++) {
 		if (mg_addr_in_prefix(addr, &port->addresses[i].addr, port->addresses[i].bits))
 			return true;
@@ -229,20 +232,11 @@ static int check_device(const struct mg_conf *c, uint32_t i, struct mg_conf_err 
 	return 0;
 }
 
-/* May the port have this address at all? NULL, or what it is. */
-static const char *bad_address(const struct mg_conf_prefix *p)
+static const char *bad_v4(const struct mg_conf_prefix *p)
 {
 	uint32_t host = mg_addr_to_v4(&p->addr);
 	uint32_t mask = p->bits == 0 ? 0 : UINT32_MAX << (32 - p->bits);
 
-	if (p->bits == 0)
-		return "a prefix of length 0";
-	if (host == 0)
-		return "no address";
-	if (mg_addr_is_multicast(&p->addr))
-		return "a multicast or broadcast address";
-	if (mg_addr_is_loopback(&p->addr))
-		return "a loopback address";
 	if (p->bits < 31 && (host & ~mask) == 0)
 		return "the address of the subnet itself";
 	if (p->bits < 31 && (host & ~mask) == ~mask)
@@ -250,13 +244,41 @@ static const char *bad_address(const struct mg_conf_prefix *p)
 	return NULL;
 }
 
-/* Two addresses of one port may share a subnet; two ports may not. */
+static const char *bad_v6(const struct mg_conf_prefix *p)
+{
+	const struct mg_addr none = { { 0 } };
+	struct mg_addr host = p->addr;
+
+	/* RFC 4291 2.6.1: the subnet-router anycast address; RFC 6164: not of /127 */
+	for (uint32_t i = 0; i < p->bits; i++)
+		host.b[i / 8] &= (uint8_t) ~(0x80u >> i % 8);
+	return p->bits < 127 && mg_addr_eq(&host, &none) ? "the address of the subnet itself"
+							 : NULL;
+}
+
+/* May the port have this address at all? NULL, or what it is. */
+static const char *bad_address(const struct mg_conf_prefix *p)
+{
+	if (p->bits == 0)
+		return "a prefix of length 0";
+	if (mg_addr_is_any(&p->addr))
+		return "no address";
+	if (mg_addr_is_multicast(&p->addr))
+		return "a multicast or broadcast address";
+	if (mg_addr_is_loopback(&p->addr))
+		return "a loopback address";
+	return mg_addr_is_v4(&p->addr) ? bad_v4(p) : bad_v6(p);
+}
+
+/* Two addresses of one port may share a subnet; two ports may not, but for the link-local one. */
 static bool collide(const struct mg_conf_prefix *a, const struct mg_conf_prefix *b, bool same_port)
 {
 	uint8_t bits = a->bits < b->bits ? a->bits : b->bits;
 
 	if (mg_addr_eq(&a->addr, &b->addr))
 		return true;
+	if (mg_addr_is_link_local(&a->addr) && mg_addr_is_link_local(&b->addr))
+		return false;
 	return !same_port && mg_addr_in_prefix(&a->addr, &b->addr, bits);
 }
 
@@ -294,6 +316,12 @@ static int check_addresses(const struct mg_conf *c, uint32_t port, struct mg_con
 		if (bad != NULL)
 			return mg_conf_err_fail(err, key, "found %s, allowed: an address of a host",
 						bad);
+		if (!mg_addr_is_v4(&c->ports[port].addresses[i].addr) && c->ports[port].mtu != 0 &&
+		    c->ports[port].mtu < IPV6_MTU_MIN)
+			return mg_conf_err_fail(err, key,
+						"found an IPv6 address, allowed: with a "
+						"ports[%u].mtu of %d or more",
+						port, IPV6_MTU_MIN);
 		rc = check_collisions(c, port, i, err);
 	}
 	return rc;
@@ -327,6 +355,10 @@ static int check_reach(const struct mg_conf *c, const char *row, const char *por
 			       : mg_conf_err_fail(err, row,
 						  "found neither via nor port, allowed: one of "
 						  "them or both");
+	if (mg_addr_is_link_local(addr) && index < 0 && c->ports_count > 1)
+		return mg_conf_err_fail(err, key,
+					"found none, allowed: the name of the port whose link has "
+					"the link-local address");
 	if (index >= 0 ? port_holds(&c->ports[index], addr) : mg_conf_port_for(c, addr) >= 0)
 		return 0;
 	return mg_conf_err_fail(
@@ -349,6 +381,7 @@ static int check_routes(const struct mg_conf *c, struct mg_conf_err *err)
 			const struct mg_conf_route *q = &c->routes[j];
 
 			if (r->to.bits == q->to.bits &&
+			    mg_addr_is_v4(&r->to.addr) == mg_addr_is_v4(&q->to.addr) &&
 			    mg_addr_in_prefix(&r->to.addr, &q->to.addr, q->to.bits))
 				return mg_conf_err_fail(
 					err, row,
@@ -356,6 +389,12 @@ static int check_routes(const struct mg_conf *c, struct mg_conf_err *err)
 					"once",
 					j);
 		}
+		if (!mg_addr_is_any(&r->via) &&
+		    mg_addr_is_v4(&r->via) != mg_addr_is_v4(&r->to.addr))
+			return mg_conf_err_fail(
+				err, row,
+				"found a via of the other family, allowed: IPv4 via IPv4, IPv6 via "
+				"IPv6");
 		rc = check_reach(c, row, r->port, &r->via, err);
 	}
 	return rc;

@@ -66,17 +66,19 @@ static const struct mg_conf_key port_columns[] = {
 		    "segments are "
 		    "handed to their worker in software."),
 	ROW_LIST(struct mg_conf_port, addresses, PREFIX, .deflt = "",
-		 .help = "IPv4 addresses of the port, each with the length of its subnet's "
-			 "prefix."),
+		 .help = "IPv4 and IPv6 addresses of the port, each with the length of its "
+			 "subnet's prefix. A port whose MTU is 1280 or more also has a link-local "
+			 "IPv6 address: the one given here, or one made of its MAC address."),
 };
 #undef COL
 
 #define COL(f, t, ...) ROW(struct mg_conf_route, f, t, __VA_ARGS__)
 static const struct mg_conf_key route_columns[] = {
 	COL(to, PREFIX, .flags = MG_CONF_F_REQUIRED,
-	    .help = "Destinations; 0.0.0.0/0 is the default route."),
+	    .help = "Destinations; 0.0.0.0/0 and ::/0 are the default routes."),
 	COL(via, ADDR, .deflt = "0.0.0.0",
-	    .help = "Next hop; 0.0.0.0: the destinations are on the link."),
+	    .help = "Next hop, of the same family; a link-local one needs the port too, if there "
+		    "are several. 0.0.0.0 or ::: the destinations are on the link."),
 	COL(port, NAME, RANGE(0, MG_CONF_NAME_MAX - 1), .deflt = "",
 	    .help = "Name of the port. Empty: the port whose subnet holds the next hop."),
 };
@@ -84,7 +86,7 @@ static const struct mg_conf_key route_columns[] = {
 
 #define COL(f, t, ...) ROW(struct mg_conf_neighbor, f, t, __VA_ARGS__)
 static const struct mg_conf_key neighbor_columns[] = {
-	COL(address, ADDR, .flags = MG_CONF_F_REQUIRED, .help = "IPv4 address of the neighbor."),
+	COL(address, ADDR, .flags = MG_CONF_F_REQUIRED, .help = "IP address of the neighbor."),
 	COL(mac, MAC, .flags = MG_CONF_F_REQUIRED, .help = "Its Ethernet address; it never ages."),
 	COL(port, NAME, RANGE(0, MG_CONF_NAME_MAX - 1), .deflt = "",
 	    .help = "Name of the port. Empty: the port whose subnet holds the address."),
@@ -163,12 +165,13 @@ const struct mg_conf_key mg_conf_keys[] = {
 		.help = "The network devices. Without ports the daemon answers control requests "
 			"and moves nothing.",
 		.example = "- name: p0\n  interface: eth1\n  driver: af_xdp\n  addresses: "
-			   "[192.0.2.10/24]\n"),
+			   "[192.0.2.10/24, \"2001:db8::10/64\"]\n"),
 	OBJECTS(routes, route_columns,
 		.help = "Routes besides the subnets of the ports; the longest prefix wins.",
-		.example = "- {to: 0.0.0.0/0, via: 192.0.2.1}\n"),
+		.example = "- {to: 0.0.0.0/0, via: 192.0.2.1}\n"
+			   "- {to: \"::/0\", via: \"2001:db8::1\"}\n"),
 	OBJECTS(neighbors, neighbor_columns,
-		.help = "Static neighbors; all others are found by ARP.",
+		.help = "Static neighbors; all others are found by ARP and neighbor discovery.",
 		.example = "- {address: 192.0.2.1, mac: \"02:00:00:00:00:01\"}\n"),
 
 	KEY(fastpath.workers, NUMBER, RANGE(1, MG_CONF_WORKERS_MAX), .deflt = "1",
@@ -303,11 +306,15 @@ const struct mg_conf_key mg_conf_keys[] = {
 	KEY(arp.retries, NUMBER, RANGE(1, 30), .deflt = "3", .unit = "requests", LIVE,
 	    .help = "Unanswered requests before a neighbor counts as unreachable."),
 	KEY(arp.entries_max, NUMBER, RANGE(16, 65536), .deflt = "1024", .unit = "neighbors",
-	    .help = "Size of the neighbor table; past it the one unused for longest goes."),
+	    .help = "Size of the neighbor table, for both families; past it the one unused for longest goes."),
 	KEY(arp.queue_packets, NUMBER, RANGE(1, 64), .deflt = "8", .unit = "packets",
 	    .help = "Packets kept per neighbor while its address is being asked for."),
 	KEY(arp.gratuitous, BOOL, .deflt = "true",
 	    .help = "Announce the ports' addresses at start."),
+
+	KEY(nd.dad_ms, DURATION, RANGE(0, 10000), .deflt = "300", .unit = "milliseconds",
+	    .help = "How long a port's IPv6 addresses are asked for at start, and not used, before "
+		    "they count as ours alone (RFC 4862). 0: used at once."),
 
 	KEY(ipc.grpc.enabled, BOOL, .deflt = "true",
 	    .help = "Serve control requests by gRPC; the attach socket serves them always."),
@@ -333,7 +340,8 @@ const struct mg_conf_section mg_conf_sections[] = {
 	{ "slowpath", "Slow path" },
 	{ "tcp", "TCP" },
 	{ "ip", "IP" },
-	{ "arp", "ARP" },
+	{ "arp", "Neighbors: ARP, and neighbor discovery for IPv6" },
+	{ "nd", "IPv6 neighbor discovery" },
 	{ "ipc.grpc", "Control by gRPC" },
 };
 const size_t mg_conf_nr_sections = NELEM(mg_conf_sections);

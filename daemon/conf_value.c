@@ -228,7 +228,7 @@ static int parse_addr(const char *text, struct mg_addr *ret)
 {
 	struct mg_addr a;
 
-	if (mg_addr_parse(text, &a) < 0 || !mg_addr_is_v4(&a))
+	if (mg_addr_parse(text, &a) < 0)
 		return -EINVAL;
 	*ret = a;
 	return 0;
@@ -240,7 +240,7 @@ static int parse_prefix(const char *text, struct mg_conf_prefix *ret)
 
 	if (strchr(text, '/') == NULL)
 		return -EINVAL; /* a forgotten prefix length would silently become a host route */
-	if (mg_addr_parse_prefix(text, &p.addr, &p.bits) < 0 || !mg_addr_is_v4(&p.addr))
+	if (mg_addr_parse_prefix(text, &p.addr, &p.bits) < 0)
 		return -EINVAL;
 	*ret = p;
 	return 0;
@@ -416,10 +416,12 @@ static void allowed_element(const struct mg_conf_key *key, char *buf, size_t len
 		mg_conf_append(buf, len, "a PCI address such as 0000:03:00.0");
 		break;
 	case MG_CONF_T_ADDR:
-		mg_conf_append(buf, len, "an IPv4 address such as 192.0.2.1");
+		mg_conf_append(buf, len, "an IP address such as 192.0.2.1 or 2001:db8::1");
 		break;
 	case MG_CONF_T_PREFIX:
-		mg_conf_append(buf, len, "IPv4 address and prefix length such as 192.0.2.10/24");
+		mg_conf_append(
+			buf, len,
+			"IP address and prefix length such as 192.0.2.10/24 or 2001:db8::10/64");
 		break;
 	case MG_CONF_T_MAC:
 		mg_conf_append(buf, len, "a unicast MAC address such as 02:00:00:00:00:01");

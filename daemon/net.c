@@ -11,6 +11,7 @@
 #include "fastpath/io/eal.h"
 #include "fastpath/io/netif.h"
 #include "proto/base/bits.h"
+#include "proto/wire/ipv6.h"
 
 #define DATA_BYTES 2048         /* DPDK's usual room for a packet */
 #define BUFFER_EXTRA_BYTES 1024 /* headers and headroom */
@@ -139,6 +140,18 @@ static int refuse(int res, const char *what, const char *name, char *err, size_t
 	return res;
 }
 
+/* Addresses in fe80::/64 on every port that IPv6 fits through (RFC 4291 2.1). */
+static int tell_link_local(const struct mg_conf_port *row, const struct mg_slow_port *port,
+			   uint16_t number, struct mg_slow *slow)
+{
+	struct mg_slow_addr addr = { mg_addr_link_local(&port->mac), 64, number };
+
+	for (uint32_t a = 0; a < row->addresses_count; a++)
+		if (mg_addr_is_link_local(&row->addresses[a].addr))
+			return 0;
+	return port->mtu >= MG_IPV6_MTU_MIN ? mg_slow_add_addr(slow, &addr) : 0;
+}
+
 static int tell_port(const struct mg_net *net, const struct mg_conf *conf, uint32_t i,
 		     struct mg_slow *slow, char *err, size_t errlen)
 {
@@ -154,6 +167,8 @@ static int tell_port(const struct mg_net *net, const struct mg_conf *conf, uint3
 
 		res = mg_slow_add_addr(slow, &addr);
 	}
+	if (res == 0)
+		res = tell_link_local(&conf->ports[i], &port, number, slow);
 	return res < 0 ? refuse(res, "port", conf->ports[i].name, err, errlen) : 0;
 }
 

@@ -74,6 +74,7 @@ void mg_params_tcp(const struct mg_conf *conf, struct mg_slow_conf *ret_tcp)
 		.challenge_ack_per_s = conf->tcp.challenge_ack_limit,
 		.arp_retries = conf->arp.retries,
 		.arp_gratuitous = conf->arp.gratuitous,
+		.dad_ms = conf->nd.dad_ms,
 	};
 
 	set_timers(conf, &tcp);

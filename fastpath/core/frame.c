@@ -32,6 +32,7 @@ void mg_frame_template(struct mg_fp *fp, struct mg_flow *f, const struct mg_cmd_
 		.ttl = cmd->ttl,
 		.tos = (uint8_t)(cmd->tos & 0xfc),
 		.csum = MG_TX_CSUM_NONE,
+		.flow_label = cmd->flow_label,
 		.tcp = { .sport = f->tuple.lport,
 			 .dport = f->tuple.rport,
 			 .flags = MG_TCP_ACK,

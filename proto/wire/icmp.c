@@ -19,7 +19,7 @@ static enum mg_icmp_error unreach_error(uint8_t code)
 {
 	switch (code) {
 	case MG_ICMP_UNREACH_NET:
-	case 6: /* network unknown */
+	case 6:  /* network unknown */
 	case 11: /* network unreachable for this type of service */
 		return MG_ICMP_ERR_NET;
 	case MG_ICMP_UNREACH_PROTO:

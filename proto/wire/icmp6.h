@@ -48,7 +48,8 @@ struct mg_nd_view {
 	uint8_t type;  /* enum mg_icmp6_type, ROUTER_SOLICIT to REDIRECT */
 	uint8_t flags; /* enum mg_nd_flag, of an advertisement */
 	bool has_mac;
-	struct mg_mac mac;     /* source's (solicitations) or target's (NA, redirect) link-layer address */
+	struct mg_mac
+		mac; /* source's (solicitations) or target's (NA, redirect) link-layer address */
 	struct mg_addr target; /* NS, NA, redirect */
 };
 

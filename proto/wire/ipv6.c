@@ -72,7 +72,8 @@ int mg_wire_ipv6_parse(const struct mg_ip_bytes *pkt, struct mg_ip_view *ret_ip)
 uint32_t mg_wire_ipv6_emit(uint8_t *dst, const struct mg_ip_spec *spec)
 {
 	MG_DASSERT(spec->l4_len <= UINT16_MAX);
-	mg_store_be32(dst, 0x60000000u | (uint32_t)spec->tos << 20 | (spec->flow_label & LABEL_MASK));
+	mg_store_be32(dst,
+		      0x60000000u | (uint32_t)spec->tos << 20 | (spec->flow_label & LABEL_MASK));
 	mg_store_be16(dst + 4, (uint16_t)spec->l4_len);
 	dst[6] = spec->proto;
 	dst[7] = spec->ttl;

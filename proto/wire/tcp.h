@@ -55,8 +55,8 @@ struct mg_frame_spec {
 	uint32_t payload_len;
 	uint16_t ip_id; /* IPv4; DF is set, so any value will do (RFC 6864) */
 	uint8_t ttl;
-	uint8_t tos;  /* dscp << 2 | ecn */
-	uint8_t csum; /* enum mg_tx_csum */
+	uint8_t tos;         /* dscp << 2 | ecn */
+	uint8_t csum;        /* enum mg_tx_csum */
 	uint32_t flow_label; /* IPv6 */
 	struct mg_tcp_hdr_spec tcp;
 };

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "proto/base/assert.h"
+#include "proto/wire/ipv6.h"
 #include "slowpath/core/close.h"
 #include "slowpath/core/engine.h"
 
@@ -353,6 +354,7 @@ static bool send_install(struct mg_slow *s, struct mg_conn *c)
 		.pacing_Bps = c->cc.pacing_Bps,
 		.delack_us = s->conf.delayed_ack_ms * 1000,
 		.restart_bytes = s->conf.idle_restart ? c->cc.iw_bytes : 0,
+		.flow_label = mg_wire_ipv6_flow_label(&c->node.tuple, s->lim.hash_seed),
 		.app = a->app,
 		.window = c->window,
 		.context = c->context,

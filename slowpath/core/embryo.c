@@ -185,7 +185,7 @@ static void set_path(struct mg_slow *s, struct mg_conn *c, const struct mg_in *i
 	struct mg_hop hop;
 
 	c->port = in->port;
-	if (mg_routes_find(&s->routes, &c->node.tuple.raddr, &hop) == 0) {
+	if (mg_routes_hop(&s->routes, &c->node.tuple.laddr, &c->node.tuple.raddr, &hop) == 0) {
 		c->port = hop.port;
 		c->neigh = mg_neigh_get(s, &hop);
 		mg_neigh_hold(s, c->neigh);

@@ -54,6 +54,7 @@ struct mg_timer_ids {
 	uint32_t apps;
 	uint32_t query;
 	uint32_t drain;
+	uint32_t dad;
 	uint32_t nr;
 };
 

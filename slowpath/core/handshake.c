@@ -2,6 +2,7 @@
 /* handshake.c - see handshake.h. */
 #include "slowpath/core/handshake.h"
 
+#include "proto/wire/ipv6.h"
 #include "proto/wire/tcp.h"
 #include "slowpath/core/engine.h"
 
@@ -14,6 +15,7 @@ void mg_tcp_out(struct mg_slow *s, const struct mg_out_seg *o)
 		.ttl = o->ttl != 0 ? o->ttl : s->conf.ttl,
 		.tos = (uint8_t)(o->tos != 0 ? o->tos : s->conf.dscp << 2),
 		.csum = MG_TX_CSUM_FULL,
+		.flow_label = mg_wire_ipv6_flow_label(o->tuple, s->lim.hash_seed),
 		.tcp = {
 			.sport = o->tuple->lport,
 			.dport = o->tuple->rport,
@@ -31,8 +33,12 @@ void mg_tcp_out(struct mg_slow *s, const struct mg_out_seg *o)
 	struct mg_hop hop;
 	uint32_t len;
 
-	if (mg_routes_find(&s->routes, &o->tuple->raddr, &hop) < 0) {
+	if (mg_routes_hop(&s->routes, &o->tuple->laddr, &o->tuple->raddr, &hop) < 0) {
 		s->stats.drop_no_route++;
+		return;
+	}
+	if (!mg_routes_is_local(&s->routes, &o->tuple->laddr)) {
+		s->stats.drop_tentative++;
 		return;
 	}
 	if (s->routes.ports[hop.port].has_l2) {
@@ -67,10 +73,10 @@ static uint16_t mss_of_mtu(const struct mg_slow *s, const struct mg_tuple *tuple
 uint16_t mg_handshake_mss(const struct mg_slow *s, const struct mg_tuple *tuple)
 {
 	struct mg_hop hop;
-	uint32_t mtu = 576;
+	uint32_t mtu = mg_addr_is_v4(&tuple->raddr) ? 576 : MG_IPV6_MTU_MIN;
 
 	/* what we can receive depends on our port, not on the path (RFC 9293 3.7.1) */
-	if (mg_routes_find(&s->routes, &tuple->raddr, &hop) == 0)
+	if (mg_routes_hop(&s->routes, &tuple->laddr, &tuple->raddr, &hop) == 0)
 		mtu = s->routes.ports[hop.port].mtu;
 	return mss_of_mtu(s, tuple, mtu);
 }
@@ -231,7 +237,7 @@ bool mg_source_is_valid(const struct mg_slow *s, const struct mg_addr *src)
 uint32_t mg_pmtu_of(const struct mg_slow *s, const struct mg_addr *dst)
 {
 	struct mg_hop hop;
-	uint32_t mtu = 576;
+	uint32_t mtu = mg_addr_is_v4(dst) ? 576 : MG_IPV6_MTU_MIN;
 
 	if (mg_routes_find(&s->routes, dst, &hop) == 0)
 		mtu = s->routes.ports[hop.port].mtu;

@@ -11,19 +11,30 @@
 
 #include "proto/base/seq.h"
 #include "proto/wire/eth.h"
+#include "proto/wire/ipv6.h"
 #include "slowpath/core/engine.h"
 
 #define PMTU_MIN 552 /* as Linux: less is an attack or a broken router */
 
-static void echo(struct mg_slow *s, const struct mg_frame_view *fv)
+/* Where the answer to an echo request goes, and from which address of ours. */
+static int echo_hop(struct mg_slow *s, const struct mg_ip_view *ip, uint16_t port,
+		    struct mg_hop *ret_hop)
+{
+	*ret_hop = (struct mg_hop){ .addr = ip->src, .port = port };
+	if (!mg_source_is_valid(s, &ip->src))
+		return -EINVAL;
+	return mg_addr_is_link_local(&ip->src) ? 0 : mg_routes_find(&s->routes, &ip->src, ret_hop);
+}
+
+static void echo(struct mg_slow *s, const struct mg_frame_view *fv, uint16_t port)
 {
 	struct mg_msg_packet *out = mg_slow_out(s);
-	uint32_t l3_len = MG_IPV4_HLEN + fv->ip.l4_len;
+	bool v6 = fv->ip.version == 6;
+	uint32_t l3_len = (v6 ? MG_IPV6_HLEN : MG_IPV4_HLEN) + fv->ip.l4_len;
 	uint32_t l2_len = 0;
 	struct mg_hop hop;
 
-	if (!mg_source_is_valid(s, &fv->ip.src) ||
-	    mg_routes_find(&s->routes, &fv->ip.src, &hop) < 0) {
+	if (echo_hop(s, &fv->ip, port, &hop) < 0) {
 		s->stats.icmp_ignored++;
 		return;
 	}
@@ -37,10 +48,14 @@ static void echo(struct mg_slow *s, const struct mg_frame_view *fv)
 		struct mg_mac later = { { 0 } };
 
 		(void)mg_wire_eth_emit(out->data, &later, &s->routes.ports[hop.port].mac,
-				       MG_ETHERTYPE_IPV4);
+				       v6 ? MG_ETHERTYPE_IPV6 : MG_ETHERTYPE_IPV4);
 	}
 	s->stats.icmp_echo++;
-	(void)mg_wire_icmp_echo_reply(out->data + l2_len, &fv->ip, s->conf.ttl);
+	if (v6)
+		(void)mg_wire_icmp6_echo_reply(out->data + l2_len, &fv->ip, &fv->ip.dst,
+					       s->conf.ttl);
+	else
+		(void)mg_wire_icmp_echo_reply(out->data + l2_len, &fv->ip, s->conf.ttl);
 	mg_neigh_output(s, &hop, 0, l2_len + l3_len);
 }
 
@@ -57,25 +72,31 @@ static uint32_t plateau(uint32_t len)
 
 static uint32_t errno_of(const struct mg_icmp_view *icmp)
 {
-	if (icmp->type == MG_ICMP_UNREACH) {
-		switch (icmp->code) {
-		case MG_ICMP_UNREACH_NET:
-			return ENETUNREACH;
-		case MG_ICMP_UNREACH_PROTO:
-			return ENOPROTOOPT;
-		case MG_ICMP_UNREACH_PORT:
-			return ECONNREFUSED;
-		default:
-			return EHOSTUNREACH;
-		}
+	switch (icmp->error) {
+	case MG_ICMP_ERR_NET:
+		return ENETUNREACH;
+	case MG_ICMP_ERR_PROTO:
+		return ENOPROTOOPT;
+	case MG_ICMP_ERR_PORT:
+		return ECONNREFUSED;
+	case MG_ICMP_ERR_PARAM:
+		return EPROTO;
+	default:
+		return EHOSTUNREACH;
 	}
-	return icmp->type == MG_ICMP_PARAM_PROBLEM ? EPROTO : EHOSTUNREACH;
 }
 
 static bool is_hard(const struct mg_icmp_view *icmp)
 {
-	return icmp->type == MG_ICMP_UNREACH &&
-	       (icmp->code == MG_ICMP_UNREACH_PROTO || icmp->code == MG_ICMP_UNREACH_PORT);
+	return icmp->error == MG_ICMP_ERR_PROTO || icmp->error == MG_ICMP_ERR_PORT;
+}
+
+/* RFC 8201 4: nobody may ask for less of IPv6 than 1280; RFC 1191 5: or for nothing in particular of IPv4. */
+static uint32_t mtu_of(const struct mg_icmp_view *icmp)
+{
+	if (!mg_addr_is_v4(&icmp->quote.raddr))
+		return mg_max_u32(icmp->mtu, MG_IPV6_MTU_MIN);
+	return mg_max_u32(icmp->mtu != 0 ? icmp->mtu : plateau(icmp->quote_l3_len), PMTU_MIN);
 }
 
 static void opening_error(struct mg_slow *s, struct mg_conn *c, const struct mg_icmp_view *icmp)
@@ -84,7 +105,7 @@ static void opening_error(struct mg_slow *s, struct mg_conn *c, const struct mg_
 		s->stats.icmp_invalid++;
 		return;
 	}
-	if (icmp->type == MG_ICMP_UNREACH && icmp->code == MG_ICMP_UNREACH_FRAG_NEEDED)
+	if (icmp->error == MG_ICMP_ERR_TOO_BIG)
 		return; /* a SYN fits everywhere */
 	c->soft_error = errno_of(icmp);
 	if (!is_hard(icmp))
@@ -95,14 +116,12 @@ static void opening_error(struct mg_slow *s, struct mg_conn *c, const struct mg_
 
 static void error_for_conn(struct mg_slow *s, struct mg_conn *c, const struct mg_icmp_view *icmp)
 {
-	uint32_t mtu = icmp->mtu != 0 ? icmp->mtu : plateau(icmp->quote_l3_len);
-
 	if (c->state < MG_TCP_ESTABLISHED) {
 		if (c->flow == MG_CONN_FLOW_NONE)
 			opening_error(s, c, icmp);
 		return;
 	}
-	if (icmp->type != MG_ICMP_UNREACH || icmp->code != MG_ICMP_UNREACH_FRAG_NEEDED) {
+	if (icmp->error != MG_ICMP_ERR_TOO_BIG) {
 		s->stats.icmp_soft++;
 		c->soft_error = errno_of(icmp);
 		return;
@@ -110,7 +129,7 @@ static void error_for_conn(struct mg_slow *s, struct mg_conn *c, const struct mg
 	if (c->flow != MG_CONN_FLOW_LIVE || c->icmp_mtu != 0)
 		return;
 	c->icmp_seq = icmp->quote_seq;
-	c->icmp_mtu = mg_max_u32(mtu, PMTU_MIN);
+	c->icmp_mtu = mtu_of(icmp);
 	mg_conn_command(s, c, MG_CONN_CMD_REPORT);
 }
 
@@ -142,8 +161,7 @@ static void error_input(struct mg_slow *s, const struct mg_icmp_view *icmp)
 {
 	uint32_t ref;
 
-	if (icmp->type == MG_ICMP_SOURCE_QUENCH || icmp->type == MG_ICMP_REDIRECT ||
-	    icmp->quote_proto != MG_IPPROTO_TCP) {
+	if (icmp->error == MG_ICMP_ERR_QUENCH || icmp->quote_proto != MG_IPPROTO_TCP) {
 		s->stats.icmp_ignored++; /* RFC 6633; redirects are not followed */
 		return;
 	}
@@ -160,13 +178,12 @@ static void error_input(struct mg_slow *s, const struct mg_icmp_view *icmp)
 
 void mg_icmp_input(struct mg_slow *s, const struct mg_frame_view *fv, uint16_t port)
 {
-	(void)port; /* the way back is the route's business */
-	if (!mg_routes_is_local(&s->routes, &fv->ip.dst)) {
+	if (!mg_routes_is_for(&s->routes, &fv->ip.dst, port)) {
 		s->stats.drop_not_ours++;
 		return;
 	}
-	if (fv->icmp.type == MG_ICMP_ECHO)
-		echo(s, fv);
+	if (fv->icmp.is_echo)
+		echo(s, fv, port);
 	else if (fv->icmp.is_error)
 		error_input(s, &fv->icmp);
 	else

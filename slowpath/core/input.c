@@ -137,7 +137,7 @@ static void tcp_input(struct mg_slow *s, const struct mg_in *in)
 			return;
 		}
 	}
-	if (!mg_routes_is_local(&s->routes, &seg->tuple.laddr)) {
+	if (!mg_routes_is_for(&s->routes, &seg->tuple.laddr, in->port)) {
 		s->stats.drop_not_ours++;
 		return;
 	}
@@ -180,7 +180,10 @@ void mg_input_packet(struct mg_slow *s, uint32_t worker, const struct mg_msg_pac
 		break;
 	}
 	case MG_FRAME_ARP:
-		mg_neigh_arp_input(s, &fv.arp, pkt->msg.port);
+		mg_arp_input(s, &fv.arp, pkt->msg.port);
+		break;
+	case MG_FRAME_ND:
+		mg_nd_input(s, pkt, &fv);
 		break;
 	case MG_FRAME_ICMP:
 		mg_icmp_input(s, &fv, pkt->msg.port);

@@ -96,7 +96,7 @@ static int check_listen(struct mg_slow *s, const struct mg_slow_app *app,
 {
 	if (listen->context >= app->app->nr_contexts)
 		return -EINVAL;
-	if (!mg_addr_is_any(&listen->addr) && !mg_routes_is_local(&s->routes, &listen->addr))
+	if (!mg_addr_is_any(&listen->addr) && !mg_routes_may_bind(&s->routes, &listen->addr))
 		return -EADDRNOTAVAIL;
 	if (listen->port == 0)
 		return mg_ports_pick_listen(s, &listen->port);

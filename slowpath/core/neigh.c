@@ -9,7 +9,7 @@
 #include "slowpath/core/engine.h"
 
 #define LOCK_NS MG_NS_PER_S               /* an address changes at most this often */
-#define DEFEND_NS (10 * MG_NS_PER_S)      /* RFC 5227 DEFEND_INTERVAL */
+#define DELAY_NS (5 * MG_NS_PER_S)        /* RFC 4861 DELAY_FIRST_PROBE_TIME */
 #define FAILED_RETRY_NS (5 * MG_NS_PER_S) /* a dead neighbour that flows still use */
 
 static struct mg_neigh *entry(const struct mg_slow *s, uint32_t idx)
@@ -25,7 +25,7 @@ static uint32_t *head_of(struct mg_slow *s, const struct mg_addr *addr)
 	return &s->neighs.heads[mg_tuple_hash(&t, s->tuples.seed) & s->neighs.mask];
 }
 
-static uint32_t find(struct mg_slow *s, const struct mg_addr *addr, uint16_t port)
+uint32_t mg_neigh_find(struct mg_slow *s, const struct mg_addr *addr, uint16_t port)
 {
 	uint32_t idx = *head_of(s, addr);
 
@@ -92,7 +92,7 @@ static bool evict(struct mg_slow *s)
 	return true;
 }
 
-static uint32_t create(struct mg_slow *s, const struct mg_addr *addr, uint16_t port)
+uint32_t mg_neigh_create(struct mg_slow *s, const struct mg_addr *addr, uint16_t port)
 {
 	uint32_t idx, gen;
 	uint32_t *head;
@@ -117,41 +117,13 @@ static uint32_t create(struct mg_slow *s, const struct mg_addr *addr, uint16_t p
 	return idx;
 }
 
-static void send_arp(struct mg_slow *s, uint16_t port, const struct mg_arp_view *arp)
-{
-	struct mg_msg_packet *out = mg_slow_out(s);
-	uint32_t len = mg_wire_arp_emit_frame(out->data, arp);
-
-	if (arp->op == MG_ARP_REQUEST && mg_mac_is_multicast(&arp->tha) == false &&
-	    !mg_mac_eq(&arp->tha, &(struct mg_mac){ { 0 } }))
-		memcpy(out->data, arp->tha.b, sizeof(arp->tha.b)); /* a unicast probe */
-	out->msg = (struct mg_msg){
-		.type = MG_CMD_TX_PACKET,
-		.port = port,
-		.len = (uint32_t)sizeof(*out) + len,
-	};
-	out->bytes = len;
-	out->flags = 0;
-	out->reason = 0;
-	s->stats.packets_out++;
-	if (!s->env.command(s->env.ctx, 0, &out->msg))
-		s->stats.packets_out_lost++;
-}
-
+/* Both ways answer by mg_neigh_learn(). */
 static void ask(struct mg_slow *s, struct mg_neigh *n)
 {
-	struct mg_hop hop = { .addr = n->addr, .port = n->port };
-	struct mg_arp_view arp = { .op = MG_ARP_REQUEST,
-				   .sha = s->routes.ports[n->port].mac,
-				   .tpa = n->addr };
-
-	if (!mg_addr_is_v4(&n->addr) || mg_routes_source(&s->routes, &n->addr, &hop, &arp.spa) < 0)
-		return;
-	if (n->state == MG_NEIGH_PROBE)
-		arp.tha = n->mac;
-	s->stats.arp_requests_out++;
-	n->tries++;
-	send_arp(s, n->port, &arp);
+	if (mg_addr_is_v4(&n->addr))
+		mg_arp_ask(s, n);
+	else
+		mg_nd_ask(s, n);
 }
 
 static void begin(struct mg_slow *s, uint32_t idx, enum mg_neigh_state state)
@@ -164,6 +136,23 @@ static void begin(struct mg_slow *s, uint32_t idx, enum mg_neigh_state state)
 	arm(s, idx, mg_time_after(s->now_ns, mg_ms_to_ns(s->conf.arp_retry_ms)));
 }
 
+/*
+ * It is used and may be stale. ARP has nothing to wait for and asks; neighbor discovery gives the layers above
+ * time to see forward progress first (RFC 4861 7.3.3).
+ */
+static void doubt(struct mg_slow *s, uint32_t idx)
+{
+	struct mg_neigh *n = entry(s, idx);
+
+	if (mg_addr_is_v4(&n->addr)) {
+		begin(s, idx, MG_NEIGH_PROBE);
+		return;
+	}
+	n->state = MG_NEIGH_DELAY;
+	n->tries = 0;
+	arm(s, idx, mg_time_after(s->now_ns, DELAY_NS));
+}
+
 uint32_t mg_neigh_get(struct mg_slow *s, const struct mg_hop *hop)
 {
 	uint32_t idx;
@@ -171,9 +160,9 @@ uint32_t mg_neigh_get(struct mg_slow *s, const struct mg_hop *hop)
 
 	if (!s->routes.ports[hop->port].has_l2)
 		return MG_NEIGH_NONE;
-	idx = find(s, &hop->addr, hop->port);
+	idx = mg_neigh_find(s, &hop->addr, hop->port);
 	if (idx == MG_NEIGH_NONE)
-		idx = create(s, &hop->addr, hop->port);
+		idx = mg_neigh_create(s, &hop->addr, hop->port);
 	if (idx == MG_NEIGH_NONE)
 		return MG_NEIGH_NONE;
 	n = entry(s, idx);
@@ -184,7 +173,7 @@ uint32_t mg_neigh_get(struct mg_slow *s, const struct mg_hop *hop)
 	else if (n->state == MG_NEIGH_FAILED && n->changed_ns == 0)
 		begin(s, idx, MG_NEIGH_INCOMPLETE);
 	else if (n->state == MG_NEIGH_STALE)
-		begin(s, idx, MG_NEIGH_PROBE);
+		doubt(s, idx);
 	return idx;
 }
 
@@ -210,7 +199,7 @@ void mg_neigh_put(struct mg_slow *s, uint32_t idx)
 	entry(s, idx)->nr_users--;
 }
 
-static void transmit(struct mg_slow *s, uint32_t worker, uint16_t port, uint32_t len)
+void mg_neigh_transmit(struct mg_slow *s, uint32_t worker, uint16_t port, uint32_t len)
 {
 	struct mg_msg_packet *out = mg_slow_out(s);
 
@@ -258,7 +247,7 @@ void mg_neigh_output(struct mg_slow *s, const struct mg_hop *hop, uint32_t worke
 	uint8_t frame[MG_NEIGH_FRAME_MAX];
 
 	if (!has_l2) {
-		transmit(s, worker, hop->port, len);
+		mg_neigh_transmit(s, worker, hop->port, len);
 		return;
 	}
 	/* asking builds its own frame in s->out: keep ours, if it can wait at all */
@@ -272,7 +261,7 @@ void mg_neigh_output(struct mg_slow *s, const struct mg_hop *hop, uint32_t worke
 	n = entry(s, idx);
 	if (n->has_mac) {
 		memcpy(data, n->mac.b, sizeof(n->mac.b));
-		transmit(s, worker, hop->port, len);
+		mg_neigh_transmit(s, worker, hop->port, len);
 	} else if (n->state == MG_NEIGH_INCOMPLETE) {
 		enqueue(s, n, worker, len);
 	} else {
@@ -289,7 +278,7 @@ static void send_queue(struct mg_slow *s, struct mg_neigh *n)
 		n->queue_head = slot->next;
 		memcpy(mg_slow_out(s)->data, slot->frame, slot->len);
 		memcpy(mg_slow_out(s)->data, n->mac.b, sizeof(n->mac.b));
-		transmit(s, slot->worker, n->port, slot->len);
+		mg_neigh_transmit(s, slot->worker, n->port, slot->len);
 		mg_pool_free(&s->neighs.slot_pool, idx);
 	}
 	n->queue_tail = MG_NEIGH_NONE;
@@ -309,96 +298,47 @@ static void move_flows(struct mg_slow *s, uint32_t idx)
 	}
 }
 
-static void learn(struct mg_slow *s, uint32_t idx, const struct mg_mac *mac)
+/* A new or another address; false: it changes too often to be believed. */
+static bool take_mac(struct mg_slow *s, uint32_t idx, const struct mg_mac *mac)
+{
+	struct mg_neigh *n = entry(s, idx);
+
+	if (n->has_mac) {
+		if (s->now_ns < n->changed_ns + LOCK_NS && n->changed_ns != 0)
+			return false;
+		s->stats.neigh_changed++;
+	}
+	n->mac = *mac;
+	n->has_mac = true;
+	n->changed_ns = s->now_ns;
+	return true;
+}
+
+void mg_neigh_learn(struct mg_slow *s, uint32_t idx, const struct mg_mac *mac, bool is_confirmed)
 {
 	struct mg_neigh *n = entry(s, idx);
 	bool changed = !n->has_mac || !mg_mac_eq(&n->mac, mac);
 
 	if (n->state == MG_NEIGH_STATIC)
 		return;
-	if (changed && n->has_mac) {
-		if (s->now_ns < n->changed_ns + LOCK_NS && n->changed_ns != 0)
-			return;
-		s->stats.neigh_changed++;
+	if (changed && !take_mac(s, idx, mac))
+		return;
+	if (is_confirmed) {
+		n->state = MG_NEIGH_REACHABLE;
+		n->tries = 0;
+		n->confirmed_ns = s->now_ns;
+		arm(s, idx, mg_time_after(s->now_ns, mg_ms_to_ns(s->conf.arp_reachable_ms)));
+	} else if (changed) {
+		n->state = MG_NEIGH_STALE;
+		n->tries = 0;
+		mg_wheel_cancel(&s->wheel, s->timer.neighs + idx);
+		if (n->nr_users > 0 || n->nr_queued > 0)
+			doubt(s, idx);
 	}
-	n->state = MG_NEIGH_REACHABLE;
-	n->tries = 0;
-	n->confirmed_ns = s->now_ns;
-	arm(s, idx, mg_time_after(s->now_ns, mg_ms_to_ns(s->conf.arp_reachable_ms)));
 	if (changed) {
-		n->mac = *mac;
-		n->has_mac = true;
-		n->changed_ns = s->now_ns;
 		send_queue(s, n);
 		move_flows(s, idx);
 	}
-}
-
-static void reply(struct mg_slow *s, const struct mg_arp_view *arp, uint16_t port)
-{
-	struct mg_arp_view answer = {
-		.op = MG_ARP_REPLY,
-		.sha = s->routes.ports[port].mac,
-		.tha = arp->sha,
-		.spa = arp->tpa,
-		.tpa = arp->spa,
-	};
-
-	s->stats.arp_replies_out++;
-	send_arp(s, port, &answer);
-}
-
-static void announce(struct mg_slow *s, const struct mg_slow_addr *own)
-{
-	struct mg_arp_view arp = {
-		.op = MG_ARP_REQUEST,
-		.sha = s->routes.ports[own->port].mac,
-		.spa = own->addr,
-		.tpa = own->addr,
-	};
-
-	s->stats.arp_requests_out++;
-	send_arp(s, own->port, &arp);
-}
-
-/* RFC 5227 2.4: somebody else says that our address is his. We keep it, and say so once in a while. */
-static void conflict(struct mg_slow *s, const struct mg_addr *addr)
-{
-	s->stats.arp_conflicts++;
-	if (s->neighs.defended_ns != 0 && s->now_ns < s->neighs.defended_ns + DEFEND_NS)
-		return;
-	s->neighs.defended_ns = s->now_ns;
-	for (uint32_t i = 0; i < s->routes.nr_addrs; i++)
-		if (mg_addr_eq(&s->routes.addrs[i].addr, addr))
-			announce(s, &s->routes.addrs[i]);
-}
-
-void mg_neigh_arp_input(struct mg_slow *s, const struct mg_arp_view *arp, uint16_t port)
-{
-	bool for_us = mg_routes_is_local_on(&s->routes, &arp->tpa, port);
-	uint32_t idx;
-
-	s->stats.arp_in++;
-	if (mg_mac_is_multicast(&arp->sha) || mg_mac_eq(&arp->sha, &s->routes.ports[port].mac)) {
-		s->stats.arp_ignored++;
-		return;
-	}
-	if (mg_routes_is_local_on(&s->routes, &arp->spa, port)) {
-		conflict(s, &arp->spa);
-		return;
-	}
-	idx = find(s, &arp->spa, port);
-	/* RFC 826: merge; a new entry only from who wants to talk to us, and only for our own subnet */
-	if (idx == MG_NEIGH_NONE && for_us && arp->op == MG_ARP_REQUEST &&
-	    !mg_addr_is_any(&arp->spa) && mg_routes_is_on_link(&s->routes, &arp->spa, port) &&
-	    mg_source_is_valid(s, &arp->spa))
-		idx = create(s, &arp->spa, port);
-	if (idx != MG_NEIGH_NONE)
-		learn(s, idx, &arp->sha);
-	if (for_us && arp->op == MG_ARP_REQUEST)
-		reply(s, arp, port);
-	else if (idx == MG_NEIGH_NONE)
-		s->stats.arp_ignored++;
 }
 
 void mg_neigh_confirm(struct mg_slow *s, uint32_t idx)
@@ -422,7 +362,7 @@ void mg_neigh_suspect(struct mg_slow *s, uint32_t idx)
 {
 	if (idx == MG_NEIGH_NONE)
 		return;
-	if (entry(s, idx)->state == MG_NEIGH_REACHABLE || entry(s, idx)->state == MG_NEIGH_STALE)
+	if (entry(s, idx)->state >= MG_NEIGH_REACHABLE && entry(s, idx)->state <= MG_NEIGH_DELAY)
 		begin(s, idx, MG_NEIGH_PROBE);
 }
 
@@ -476,9 +416,12 @@ void mg_neigh_timer(struct mg_slow *s, uint32_t idx)
 		if (s->now_ns < stale_ns)
 			arm(s, idx, stale_ns);
 		else if (n->nr_users > 0)
-			begin(s, idx, MG_NEIGH_PROBE);
+			doubt(s, idx);
 		else
 			n->state = MG_NEIGH_STALE;
+		break;
+	case MG_NEIGH_DELAY:
+		begin(s, idx, MG_NEIGH_PROBE);
 		break;
 	case MG_NEIGH_FAILED:
 		if (n->nr_users > 0)
@@ -497,23 +440,13 @@ int mg_neigh_add_static(struct mg_slow *s, const struct mg_slow_neighbour *n)
 
 	if (n->port >= s->routes.nr_ports || mg_mac_is_multicast(&n->mac))
 		return -EINVAL;
-	idx = find(s, &n->addr, n->port);
+	idx = mg_neigh_find(s, &n->addr, n->port);
 	if (idx == MG_NEIGH_NONE)
-		idx = create(s, &n->addr, n->port);
+		idx = mg_neigh_create(s, &n->addr, n->port);
 	if (idx == MG_NEIGH_NONE)
 		return -ENOSPC;
 	entry(s, idx)->mac = n->mac;
 	entry(s, idx)->has_mac = true;
 	entry(s, idx)->state = MG_NEIGH_STATIC;
 	return 0;
-}
-
-void mg_neigh_announce(struct mg_slow *s)
-{
-	for (uint32_t i = 0; i < s->routes.nr_addrs; i++) {
-		const struct mg_slow_addr *own = &s->routes.addrs[i];
-
-		if (mg_addr_is_v4(&own->addr) && s->routes.ports[own->port].has_l2)
-			announce(s, own);
-	}
 }

@@ -39,7 +39,8 @@ static struct mg_timer_ids timer_ids(const struct mg_slow_limits *l)
 	t.apps = t.neighs + l->neighbours_max;
 	t.query = t.apps + l->apps_max;
 	t.drain = t.query + 1;
-	t.nr = t.drain + 1;
+	t.dad = t.drain + 1;
+	t.nr = t.dad + 1;
 	return t;
 }
 
@@ -203,8 +204,11 @@ int mg_slow_add_neighbour(struct mg_slow *s, const struct mg_slow_neighbour *nei
 void mg_slow_start(struct mg_slow *s, uint64_t now_ns)
 {
 	s->now_ns = now_ns;
-	if (s->conf.arp_gratuitous)
-		mg_neigh_announce(s);
+	mg_dad_start(s);
+	if (s->conf.arp_gratuitous) {
+		mg_arp_announce(s);
+		mg_nd_announce(s);
+	}
 }
 
 static void on_sample(struct mg_slow *s, struct mg_conn *c, const struct mg_ev_sample *ev)
@@ -481,8 +485,10 @@ static void fire(struct mg_slow *s, uint32_t id)
 		mg_apps_timer(s, id - s->timer.apps);
 	else if (id == s->timer.query)
 		mg_query_timer(s);
-	else
+	else if (id == s->timer.drain)
 		mg_drain_timer(s);
+	else
+		mg_dad_timer(s);
 }
 
 void mg_slow_timers(struct mg_slow *s, uint64_t now_ns)

@@ -160,6 +160,7 @@ struct mg_slow_conf {
 	uint32_t arp_retry_ms;
 	uint32_t arp_retries; /* requests without an answer before a neighbour has failed */
 	bool arp_gratuitous;  /* mg_slow_start() announces the addresses */
+	uint32_t dad_ms;      /* IPv6: addresses are tentative for so long; 0: used at once */
 	uint32_t challenge_ack_per_s;
 	char congestion_control[16];
 };
@@ -190,7 +191,7 @@ int mg_slow_add_port(struct mg_slow *slow, const struct mg_slow_port *port, uint
 int mg_slow_add_addr(struct mg_slow *slow, const struct mg_slow_addr *addr);
 int mg_slow_add_route(struct mg_slow *slow, const struct mg_slow_route *route);
 int mg_slow_add_neighbour(struct mg_slow *slow, const struct mg_slow_neighbour *neigh);
-/* Announces the addresses, if arp_gratuitous; call once the ports are up. */
+/* Announces the addresses, if arp_gratuitous, and begins to detect duplicates; call once the ports are up. */
 void mg_slow_start(struct mg_slow *slow, uint64_t now_ns);
 
 void mg_slow_event(struct mg_slow *slow, uint32_t worker, const struct mg_msg *ev, uint64_t now_ns);

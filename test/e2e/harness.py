@@ -21,6 +21,8 @@ SRC = os.environ.get("MANGO_SRC") or os.path.dirname(os.path.dirname(os.path.dir
 BUILD = os.environ.get("MANGO_BUILD") or os.path.join(SRC, "build", "release")
 DUT_ADDR = "10.77.0.1"
 PEER_ADDR = "10.77.0.2"
+DUT_ADDR6 = "fd77::1"
+PEER_ADDR6 = "fd77::2"
 CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -224,7 +226,7 @@ class Bed:
             "instance": self.instance,
             "runtime_dir": self.path("run"),
             "ports": [{"name": "p0", "interface": interface, "driver": self.driver, "mtu": self.mtu,
-                       "addresses": [DUT_ADDR + "/24"]}],
+                       "addresses": [DUT_ADDR + "/24", DUT_ADDR6 + "/64"]}],
             "ipc": {"grpc": {"listen": [self.grpc_unix(), "localhost:32847"]}},
         }
 
@@ -366,10 +368,10 @@ def merge(base, changes):
 
 def tcp(address=None, port=None, timeout=20):
     """A kernel socket, connected when an address is given."""
-    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    s = socket.socket(socket.AF_INET6 if address and ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     s.settimeout(timeout)
     if address:
-        s.connect((address, port))
+        s.connect(socket.getaddrinfo(address, port, s.family, s.type)[0][4])
     return s
 
 

@@ -60,9 +60,10 @@ static void on_ring_freed(void *ctx, struct mg_app *app, uint64_t off, uint32_t 
 	((struct sb *)ctx)->nr_rings_freed++;
 }
 
-void sb_conf(struct sb *b)
+void sb_conf_family(struct sb *b, bool v6)
 {
 	memset(b, 0, sizeof(*b));
+	b->v6 = v6;
 	b->now_ns = 1000 * MG_NS_PER_S;
 	b->mac = (struct mg_mac){ { 2, 0, 0, 0, 0, 1 } };
 	b->peer_mac = (struct mg_mac){ { 2, 0, 0, 0, 0, 2 } };
@@ -166,9 +167,16 @@ void sb_start(struct sb *b, bool know_peer)
 		.ring_freed = on_ring_freed,
 	};
 	struct mg_slow_port port = { .mac = b->mac, .mtu = 1500, .has_l2 = true };
-	struct mg_slow_addr addr = { .addr = SB_US, .prefix = 24 };
-	struct mg_slow_route route = { .net = mg_addr_v4(0), .via = SB_GATEWAY };
-	struct mg_slow_neighbour peer = { .addr = SB_PEER, .mac = b->peer_mac };
+	const struct mg_slow_addr addrs[] = {
+		{ .addr = SB_US4, .prefix = 24 },
+		{ .addr = SB_US6, .prefix = 64 },
+		{ .addr = mg_addr_link_local(&b->mac), .prefix = 64 },
+	};
+	const struct mg_slow_route routes[] = {
+		{ .net = mg_addr_v4(0), .via = SB_GATEWAY4 },
+		{ .via = SB_GATEWAY6 },
+	};
+	struct mg_slow_neighbour peer = { .addr = b->v6 ? SB_PEER6 : SB_PEER4, .mac = b->peer_mac };
 	uint16_t idx;
 
 	b->lim.now_ns = b->now_ns;
@@ -178,18 +186,14 @@ void sb_start(struct sb *b, bool know_peer)
 	b->mem = take(mg_slow_bytes(&b->lim));
 	assert_int_equal(mg_slow_init(b->mem, &b->lim, &b->conf, &env, &b->s), 0);
 	assert_int_equal(mg_slow_add_port(b->s, &port, &idx), 0);
-	assert_int_equal(mg_slow_add_addr(b->s, &addr), 0);
-	assert_int_equal(mg_slow_add_route(b->s, &route), 0);
+	for (uint32_t i = 0; i < MG_ARRAY_SIZE(addrs); i++)
+		assert_int_equal(mg_slow_add_addr(b->s, &addrs[i]), 0);
+	for (uint32_t i = 0; i < MG_ARRAY_SIZE(routes); i++)
+		assert_int_equal(mg_slow_add_route(b->s, &routes[i]), 0);
 	if (know_peer)
 		assert_int_equal(mg_slow_add_neighbour(b->s, &peer), 0);
 	make_app(b);
 	sb_clear(b);
-}
-
-void sb_new(struct sb *b)
-{
-	sb_conf(b);
-	sb_start(b, true);
 }
 
 /* Plays a worker that obeys at once, for the end of a test. */
@@ -267,8 +271,8 @@ void sb_rx(struct sb *b, const struct sb_seg *seg)
 {
 	_Alignas(8) uint8_t buf[sizeof(struct mg_msg_packet) + SB_PKT_MAX] = { 0 };
 	struct mg_msg_packet *pkt = (struct mg_msg_packet *)(void *)buf;
-	struct mg_addr src = is_zero(&seg->src) ? SB_PEER : seg->src;
-	struct mg_addr dst = is_zero(&seg->dst) ? SB_US : seg->dst;
+	struct mg_addr src = !is_zero(&seg->src) ? seg->src : b->v6 ? SB_PEER6 : SB_PEER4;
+	struct mg_addr dst = !is_zero(&seg->dst) ? seg->dst : b->v6 ? SB_US6 : SB_US4;
 	struct mg_frame_spec spec = {
 		.dmac = b->mac,
 		.smac = b->peer_mac,
@@ -392,7 +396,7 @@ void sb_listen(struct sb *b, uint32_t backlog)
 {
 	mg_ctl_init(b->msg, MG_CTL_TCP_LISTEN, 1, 1);
 	b->msg->listen[0] = (struct mg_ctl_listen){
-		.addr = mg_addr_v4(0),
+		.addr = b->v6 ? (struct mg_addr){ { 0 } } : mg_addr_v4(0),
 		.port = SB_PORT,
 		.backlog = backlog,
 		.cookie = 77,
@@ -415,7 +419,9 @@ int sb_connect(struct sb *b, uint32_t *ret_window)
 
 	mg_ctl_init(b->msg, MG_CTL_TCP_CONNECT, 1, 1);
 	b->msg->connect[0] = (struct mg_ctl_connect){
-		.tuple = { .raddr = SB_PEER, .rport = SB_PPORT, .laddr = mg_addr_v4(0) },
+		.tuple = { .raddr = b->v6 ? SB_PEER6 : SB_PEER4,
+			   .rport = SB_PPORT,
+			   .laddr = mg_addr_v4(0) },
 		.cookie = 88,
 	};
 	err = sb_ctl(b, MG_CTL_TCP_CONNECT, 1);

@@ -6,6 +6,8 @@
  *          the next packet that was sent, sb_cmd() the next command to the flow. The builders bring a
  *          connection into any state by exactly the segments and events that lead there. sb_free() checks
  *          that nothing leaks: the application dies and every pool must be full again.
+ *          A test compiled with SB_V6=1 has the same things said in IPv6. The builder's host always has both
+ *          families: SB_US4 and SB_US6, and a link-local address.
  * Threads: one.
  */
 #ifndef MG_TEST_SLOW_BUILDER_H
@@ -18,9 +20,21 @@
 #include "slowpath/core/close.h"
 #include "slowpath/core/engine.h"
 
-#define SB_US mg_addr_v4(0x0a4d0001)   /* 10.77.0.1 */
-#define SB_PEER mg_addr_v4(0x0a4d0002) /* 10.77.0.2 */
-#define SB_GATEWAY mg_addr_v4(0x0a4d00fe)
+#ifndef SB_V6
+#define SB_V6 0
+#endif
+
+#define SB_US4 mg_addr_v4(0x0a4d0001)   /* 10.77.0.1 */
+#define SB_PEER4 mg_addr_v4(0x0a4d0002) /* 10.77.0.2 */
+#define SB_GATEWAY4 mg_addr_v4(0x0a4d00fe)
+#define SB_US6 sb_v6(1) /* fd77::1 */
+#define SB_PEER6 sb_v6(2)
+#define SB_GATEWAY6 sb_v6(0xfe)
+#define SB_US (SB_V6 ? SB_US6 : SB_US4)
+#define SB_PEER (SB_V6 ? SB_PEER6 : SB_PEER4)
+#define SB_GATEWAY (SB_V6 ? SB_GATEWAY6 : SB_GATEWAY4)
+#define SB_MSS (SB_V6 ? 1440 : 1460) /* of the MTU of 1500 */
+#define SB_MSS_DEFAULT (SB_V6 ? MG_MSS_DEFAULT_V6 : MG_MSS_DEFAULT_V4)
 #define SB_PORT 7 /* we listen here */
 #define SB_PPORT 40000
 #define SB_PISS 1000 /* the peer's ISN */
@@ -50,6 +64,7 @@ static inline const struct mg_msg_packet *sb_pkt(const struct sb_cmd *c)
 
 struct sb {
 	struct mg_slow *s;
+	bool v6; /* the default peer speaks IPv6 */
 	struct mg_slow_conf conf;
 	struct mg_slow_limits lim;
 	uint64_t now_ns;
@@ -77,17 +92,36 @@ struct sb_seg {
 	uint8_t opts, ws;
 	uint32_t tsval, tsecr;
 	uint32_t len;            /* payload */
-	struct mg_addr src, dst; /* zero: peer, us */
+	struct mg_addr src, dst; /* zero: peer, us; of the builder's family */
 	bool l2_broadcast;
 	uint16_t reason; /* enum mg_packet_reason */
 };
 
+/* fd77::host */
+static inline struct mg_addr sb_v6(uint8_t host)
+{
+	struct mg_addr a = { .b = { 0xfd, 0x77, [15] = host } };
+
+	return a;
+}
+
+void sb_conf_family(struct sb *b, bool v6);
 /* Defaults of the configuration, with small tables. */
-void sb_conf(struct sb *b);
-/* Builds everything, with the peer's address known (ARP is tested on its own). */
-void sb_new(struct sb *b);
+static inline void sb_conf(struct sb *b)
+{
+	sb_conf_family(b, SB_V6);
+}
+
 /* The same after sb_conf() and the test's changes to b->conf and b->lim. */
 void sb_start(struct sb *b, bool know_peer);
+
+/* Builds everything, with the peer's address known (ARP and neighbour discovery are tested on their own). */
+static inline void sb_new(struct sb *b)
+{
+	sb_conf(b);
+	sb_start(b, true);
+}
+
 /* The application goes; everything must come back. */
 void sb_free(struct sb *b);
 

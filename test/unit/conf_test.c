@@ -192,13 +192,16 @@ static void a_whole_file(void **state)
 			 "    interface: eth1\n"
 			 "    driver: af_xdp\n"
 			 "    mtu: 9000\n"
-			 "    addresses: [10.0.0.1/24, 10.0.1.1/24]\n"
+			 "    addresses: [10.0.0.1/24, 10.0.1.1/24, fd00::1/64, fe80::1/64]\n"
 			 "  - {name: p1, pci: \"0000:03:00.0\", addresses: [192.168.0.1/30]}\n"
 			 "routes:\n"
 			 "  - {to: 0.0.0.0/0, via: 10.0.0.254}\n"
 			 "  - {to: 172.16.0.0/12, port: p1}\n"
+			 "  - {to: \"::/0\", via: \"fe80::99\", port: p0}\n"
+			 "  - {to: 2001:db8::/32, via: fd00::99}\n"
 			 "neighbors:\n"
 			 "  - {address: 10.0.0.254, mac: \"02:00:00:00:00:FE\"}\n"
+			 "  - {address: fd00::254, mac: \"02:00:00:00:00:FD\"}\n"
 			 "fastpath: {workers: 2, cores: [2, 3]}\n"
 			 "slowpath: {thread: own, core: 1}\n"
 			 "tcp:\n"
@@ -223,11 +226,15 @@ static void a_whole_file(void **state)
 	assert_int_equal(conf.ports_count, 2);
 	assert_int_equal(conf.ports[0].driver, MG_CONF_AF_XDP);
 	assert_int_equal(conf.ports[0].mtu, 9000);
-	assert_int_equal(conf.ports[0].addresses_count, 2);
+	assert_int_equal(conf.ports[0].addresses_count, 4);
+	assert_int_equal(conf.ports[0].addresses[2].bits, 64);
+	assert_true(mg_addr_is_link_local(&conf.ports[0].addresses[3].addr));
 	assert_int_equal(mg_addr_to_v4(&conf.ports[0].addresses[1].addr), 0x0a000101);
 	assert_int_equal(conf.ports[0].addresses[1].bits, 24);
 	assert_string_equal(conf.ports[1].pci, "0000:03:00.0");
-	assert_int_equal(conf.routes_count, 2);
+	assert_int_equal(conf.routes_count, 4);
+	assert_int_equal(conf.routes[2].to.bits, 0);
+	assert_int_equal(mg_conf_port_for(&conf, &conf.routes[3].via), 0);
 	assert_true(mg_addr_eq(&conf.routes[0].via, &a));
 	assert_true(mg_addr_is_any(&conf.routes[1].via));
 	assert_int_equal(conf.neighbors[0].mac.b[5], 0xfe);
@@ -405,21 +412,19 @@ static void wrong_rows(void **state)
 		  "f.yaml:2: ports[0].interface: found \"interface-too-long\", allowed: letters, digits, . _ and "
 		  "-, at most 15 characters" },
 		{ "ports:\n  - name: a\n    interface: eth0\n    addresses:\n      - 10.0.0.1/24\n      - 10.0.0.300/24\n",
-		  "f.yaml:6: ports[0].addresses[1]: found \"10.0.0.300/24\", allowed: IPv4 address and prefix "
-		  "length such as 192.0.2.10/24" },
+		  "f.yaml:6: ports[0].addresses[1]: found \"10.0.0.300/24\", allowed: IP address and prefix length such as 192.0.2.10/24 or 2001:db8::10/64" },
 		{ "ports: [{name: a, interface: e, addresses: [10.0.0.1]}]",
-		  "f.yaml:1: ports[0].addresses[0]: found \"10.0.0.1\", allowed: IPv4 address and prefix "
-		  "length such as 192.0.2.10/24" },
-		{ "ports: [{name: a, interface: e, addresses: [\"fd00::1/64\"]}]",
-		  "f.yaml:1: ports[0].addresses[0]: found \"fd00::1/64\", allowed: IPv4 address and prefix "
-		  "length such as 192.0.2.10/24" },
+		  "f.yaml:1: ports[0].addresses[0]: found \"10.0.0.1\", allowed: IP address and prefix length such as 192.0.2.10/24 or 2001:db8::10/64" },
+		{ "ports: [{name: a, interface: e, addresses: [fd00::1/129]}]",
+		  "f.yaml:1: ports[0].addresses[0]: found \"fd00::1/129\", allowed: IP address and prefix length such as 192.0.2.10/24 or 2001:db8::10/64" },
 		{ "ports: [{name: a, pci: \"03:00\"}]",
 		  "f.yaml:1: ports[0].pci: found \"03:00\", allowed: a PCI address such as 0000:03:00.0" },
 		{ "routes: [{to: 10.0.0.0}]",
-		  "f.yaml:1: routes[0].to: found \"10.0.0.0\", allowed: IPv4 address and prefix length such as "
-		  "192.0.2.10/24" },
+		  "f.yaml:1: routes[0].to: found \"10.0.0.0\", allowed: IP address and prefix length such as "
+		  "192.0.2.10/24 or 2001:db8::10/64" },
 		{ "routes: [{to: 10.0.0.0/8, via: router}]",
-		  "f.yaml:1: routes[0].via: found \"router\", allowed: an IPv4 address such as 192.0.2.1" },
+		  "f.yaml:1: routes[0].via: found \"router\", allowed: an IP address such as 192.0.2.1 or "
+		  "2001:db8::1" },
 		{ "neighbors: [{address: 10.0.0.1, mac: \"ff:ff:ff:ff:ff:ff\"}]",
 		  "f.yaml:1: neighbors[0].mac: found \"ff:ff:ff:ff:ff:ff\", allowed: a unicast MAC address such "
 		  "as 02:00:00:00:00:01" },
@@ -586,6 +591,28 @@ static void wrong_relations(void **state)
 		{ "ports: [{name: a, interface: e, addresses: [10.0.0.1/24]}]\n"
 		  "routes:\n  - {to: 10.1.0.0/16, via: 10.0.0.2}\n  - {to: 10.1.0.0/16, port: a}\n",
 		  "f.yaml:4: routes[1]: found the destination of routes[0] again, allowed: once" },
+		{ "ports: [{name: a, interface: e, addresses: [fd00::/64]}]\n",
+		  "f.yaml:1: ports[0].addresses[0]: found the address of the subnet itself, allowed: an address "
+		  "of a host" },
+		{ "ports: [{name: a, interface: e, addresses: [ff02::1/64]}]\n",
+		  "f.yaml:1: ports[0].addresses[0]: found a multicast or broadcast address, allowed: an address "
+		  "of a host" },
+		{ "ports: [{name: a, interface: e, addresses: [\"::1/128\"]}]\n",
+		  "f.yaml:1: ports[0].addresses[0]: found a loopback address, allowed: an address of a host" },
+		{ "ports: [{name: a, interface: e, mtu: 1279, addresses: [fd00::1/64]}]\n",
+		  "f.yaml:1: ports[0].addresses[0]: found an IPv6 address, allowed: with a ports[0].mtu of 1280 "
+		  "or more" },
+		{ "ports:\n- {name: a, interface: e, addresses: [fe80::1/64, fd00::1/64]}\n"
+		  "- {name: b, interface: f, addresses: [fe80::2/64, fd00::2/64]}\n",
+		  "f.yaml:3: ports[1].addresses[1]: found fd00::2, allowed: no overlap with "
+		  "ports[0].addresses[1]" },
+		{ "ports: [{name: a, interface: e, addresses: [fd00::1/64]}]\n"
+		  "routes: [{to: 10.0.0.0/8, via: fd00::2}]\n",
+		  "f.yaml:2: routes[0]: found a via of the other family, allowed: IPv4 via IPv4, IPv6 via IPv6" },
+		{ "ports:\n- {name: a, interface: e}\n- {name: b, interface: f}\n"
+		  "routes: [{to: \"::/0\", via: fe80::1}]\n",
+		  "f.yaml:4: routes[0].port: found none, allowed: the name of the port whose link has the "
+		  "link-local address" },
 		{ "neighbors: [{address: 10.0.0.1, mac: \"02:00:00:00:00:01\"}]\n",
 		  "f.yaml:1: neighbors[0]: found 10.0.0.1, which is in no subnet of any port, allowed: an address "
 		  "in a subnet of ports[].addresses" },

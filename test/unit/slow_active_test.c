@@ -64,7 +64,7 @@ static void test_connect_sends_syn(void **state)
 	begin(&a);
 	assert_int_equal(a.syn.flags, MG_TCP_SYN);
 	assert_int_equal(a.syn.opts, SYN_OPTS);
-	assert_int_equal(a.syn.mss, 1460);
+	assert_int_equal(a.syn.mss, SB_MSS);
 	assert_int_equal(a.syn.tuple.rport, SB_PPORT);
 	assert_true(a.syn.tuple.lport >= 32768);
 	assert_int_equal(a.b.app->windows[a.window].state, MG_SHM_ST_CONNECTING);
@@ -104,7 +104,7 @@ static void test_synsent_synack_establishes(void **state)
 	assert_int_equal(i->irs, SB_PISS);
 	assert_int_equal(i->rcv_adv, SB_PISS + 1 + SB_RING);
 	assert_int_equal(i->srtt_us, 20000);
-	assert_int_equal(i->mss, 1448);
+	assert_int_equal(i->mss, SB_MSS - 12);
 	assert_true(sb_event(&a.b, &ev));
 	assert_int_equal(ev.kind, MG_SHM_EV_CONN);
 	assert_int_equal(a.b.app->windows[a.window].state, MG_SHM_ST_OPEN);
@@ -127,7 +127,7 @@ static void test_synsent_peer_without_options(void **state)
 	assert_int_equal(sb_tx(&a.b)->wnd, SB_RING);
 	i = &sb_cmd(&a.b, MG_CMD_INSTALL)->install;
 	assert_int_equal(i->flags & (MG_FLOW_TS | MG_FLOW_SACK | MG_FLOW_WS), 0);
-	assert_int_equal(i->mss, 536);
+	assert_int_equal(i->mss, SB_MSS_DEFAULT);
 	assert_int_equal(i->rcv_wscale, 0);
 	sb_free(&a.b);
 }

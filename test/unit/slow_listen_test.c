@@ -38,7 +38,7 @@ static void test_listen_syn_gets_synack(void **state)
 	assert_int_equal(seg->ack, SB_PISS + 1);
 	assert_int_equal(seg->wnd, SB_RING);
 	assert_int_equal(seg->opts, SYN_OPTS);
-	assert_int_equal(seg->mss, 1460);
+	assert_int_equal(seg->mss, SB_MSS);
 	assert_int_equal(seg->ws, 7); /* 4 MiB >> 7 fits into 16 bits */
 	assert_int_equal(seg->tsecr, 5000);
 	assert_int_equal(seg->tuple.lport, SB_PORT);
@@ -331,7 +331,7 @@ static void test_install_is_exact(void **state)
 	assert_int_equal(i->snd_wscale, 7);
 	assert_int_equal(i->rcv_wscale, 7);
 	assert_int_equal(i->flags, MG_FLOW_TS | MG_FLOW_SACK | MG_FLOW_WS | MG_FLOW_PACING);
-	assert_int_equal(i->mss, 1448);
+	assert_int_equal(i->mss, SB_MSS - 12);
 	assert_int_equal(i->iss, iss);
 	assert_int_equal(i->irs, SB_PISS);
 	assert_int_equal(i->snd_una, iss + 1);
@@ -339,9 +339,9 @@ static void test_install_is_exact(void **state)
 	assert_int_equal(i->snd_wnd, 502 << 7);
 	assert_int_equal(i->rcv_nxt, SB_PISS + 1);
 	assert_int_equal(i->rcv_adv, SB_PISS + 1 + SB_RING);
-	assert_int_equal(i->rcv_mss, 1460);
+	assert_int_equal(i->rcv_mss, SB_MSS);
 	assert_int_equal(i->ts_recent, 5010);
-	assert_int_equal(i->cwnd_bytes, 10 * 1448);
+	assert_int_equal(i->cwnd_bytes, 10 * (SB_MSS - 12));
 	assert_int_equal(i->ssthresh_bytes, MG_CC_SSTHRESH_INF);
 	assert_int_equal(i->srtt_us, 10000);
 	assert_int_equal(i->rttvar_us, 5000);
@@ -376,7 +376,7 @@ static void test_syn_loss_shrinks_first_window(void **state)
 				    .opts = MG_SEG_OPT_TS,
 				    .tsval = 5010 });
 	i = &sb_cmd(&b, MG_CMD_INSTALL)->install;
-	assert_int_equal(i->cwnd_bytes, 1448);
+	assert_int_equal(i->cwnd_bytes, SB_MSS - 12);
 	assert_int_equal(i->srtt_us, 0);
 	assert_int_equal(i->rto_us, 3000000); /* RFC 6298 5.7 */
 	sb_free(&b);
@@ -387,7 +387,8 @@ static void test_mss_rules(void **state)
 	static const struct {
 		uint16_t offer, expect;
 	} cases[] = {
-		{ 0, 536 }, { 1, MG_MSS_MIN }, { 536, 536 }, { 1460, 1460 }, { 9000, 1460 },
+		{ 0, SB_MSS_DEFAULT }, { 1, MG_MSS_MIN }, { 536, 536 },
+		{ SB_MSS, SB_MSS },    { 9000, SB_MSS },
 	};
 
 	(void)state;
@@ -589,7 +590,10 @@ static int listen_at(struct sb *b, uint32_t addr, uint16_t port, uint16_t flags)
 {
 	mg_ctl_init(b->msg, MG_CTL_TCP_LISTEN, 1, 1);
 	b->msg->listen[0] = (struct mg_ctl_listen){
-		.addr = mg_addr_v4(addr), .port = port, .flags = flags, .backlog = 4
+		.addr = SB_V6 && addr == 0 ? (struct mg_addr){ { 0 } } : mg_addr_v4(addr),
+		.port = port,
+		.flags = flags,
+		.backlog = 4,
 	};
 	return sb_ctl(b, MG_CTL_TCP_LISTEN, 1);
 }
@@ -677,7 +681,7 @@ static void test_cookie_round_trip(void **state)
 				    .len = 5 });
 	assert_int_equal(b.s->stats.cookies_accepted, 1);
 	i = &sb_cmd(&b, MG_CMD_INSTALL)->install;
-	assert_int_equal(i->mss, 1448);
+	assert_int_equal(i->mss, SB_MSS - 12);
 	assert_int_equal(i->snd_wscale, 7);
 	assert_int_equal(i->rcv_wscale, 7);
 	assert_int_equal(i->flags & (MG_FLOW_TS | MG_FLOW_SACK | MG_FLOW_WS),

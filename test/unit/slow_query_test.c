@@ -162,7 +162,7 @@ static void test_samples_move_the_window(void **state)
 	struct sb b;
 	struct mg_conn *c;
 	struct mg_ev_sample ev = { .flags = MG_SAMPLE_CWND_LIMITED,
-				   .acked_bytes = 14480,
+				   .acked_bytes = 10 * (SB_MSS - 12),
 				   .srtt_us = 10000 };
 	const struct sb_cmd *cmd;
 
@@ -174,8 +174,8 @@ static void test_samples_move_the_window(void **state)
 	};
 	mg_slow_event(b.s, 0, &ev.msg, b.now_ns);
 	cmd = sb_cmd(&b, MG_CMD_SET_CC);
-	assert_int_equal(cmd->cc.cwnd_bytes, 28960);
-	assert_int_equal(cmd->cc.pacing_Bps, 28960ull * 2 * 100);
+	assert_int_equal(cmd->cc.cwnd_bytes, 20 * (SB_MSS - 12));
+	assert_int_equal(cmd->cc.pacing_Bps, 20ull * (SB_MSS - 12) * 2 * 100);
 	ev.msg.gen += 2;
 	mg_slow_event(b.s, 0, &ev.msg, b.now_ns);
 	assert_int_equal(b.s->stats.events_stale, 1);

@@ -83,8 +83,9 @@ static void echo_is_answered(void **state)
 static uint32_t build_error(uint8_t *buf, uint8_t type, uint8_t code, uint32_t word, uint8_t next)
 {
 	struct mg_addr src = addr("fd77::1"), dst = addr("2001:db8::1");
-	const struct mg_ip_spec spec = { .src = &src, .dst = &dst, .l4_len = 1000, .proto = next,
-					 .ttl = 60 };
+	const struct mg_ip_spec spec = {
+		.src = &src, .dst = &dst, .l4_len = 1000, .proto = next, .ttl = 60
+	};
 	uint8_t icmp[8 + 40 + 8] = { type, code };
 
 	mg_store_be32(icmp + 4, word);
@@ -100,12 +101,12 @@ static void errors_tell_what_and_about_whom(void **state)
 	static const struct {
 		uint8_t type, code, error;
 	} cases[] = {
-		{ 1, 0, MG_ICMP_ERR_NET },	{ 1, 1, MG_ICMP_ERR_ADMIN },
-		{ 1, 2, MG_ICMP_ERR_HOST },	{ 1, 3, MG_ICMP_ERR_HOST },
-		{ 1, 4, MG_ICMP_ERR_PORT },	{ 1, 5, MG_ICMP_ERR_ADMIN },
-		{ 1, 6, MG_ICMP_ERR_ADMIN },	{ 2, 0, MG_ICMP_ERR_TOO_BIG },
-		{ 3, 0, MG_ICMP_ERR_TIME },	{ 3, 1, MG_ICMP_ERR_TIME },
-		{ 4, 0, MG_ICMP_ERR_PARAM },	{ 4, 1, MG_ICMP_ERR_PROTO },
+		{ 1, 0, MG_ICMP_ERR_NET },   { 1, 1, MG_ICMP_ERR_ADMIN },
+		{ 1, 2, MG_ICMP_ERR_HOST },  { 1, 3, MG_ICMP_ERR_HOST },
+		{ 1, 4, MG_ICMP_ERR_PORT },  { 1, 5, MG_ICMP_ERR_ADMIN },
+		{ 1, 6, MG_ICMP_ERR_ADMIN }, { 2, 0, MG_ICMP_ERR_TOO_BIG },
+		{ 3, 0, MG_ICMP_ERR_TIME },  { 3, 1, MG_ICMP_ERR_TIME },
+		{ 4, 0, MG_ICMP_ERR_PARAM }, { 4, 1, MG_ICMP_ERR_PROTO },
 		{ 4, 2, MG_ICMP_ERR_PARAM },
 	};
 	struct mg_addr us = addr("fd77::1"), far = addr("2001:db8::1");
@@ -209,7 +210,8 @@ static void nd_validity(void **state)
 		{ 135, "::", "fd77::1", "fd77::1", false, MG_DROP_ND_MALFORMED },
 		{ 135, "fd77::2", "ff02::1:ff00:1", "ff02::1", true, MG_DROP_ND_MALFORMED },
 		{ 135, "fd77::2", "ff02::1:ff00:1", "::ffff:1.2.3.4", true, MG_DROP_ND_MALFORMED },
-		{ 136, "fd77::2", "ff02::1", "fd77::2", true, MG_DROP_ND_MALFORMED }, /* solicited */
+		{ 136, "fd77::2", "ff02::1", "fd77::2", true,
+		  MG_DROP_ND_MALFORMED }, /* solicited */
 		{ 136, "::", "fd77::1", "fd77::2", true, MG_DROP_ND_MALFORMED },
 		{ 136, "fd77::2", "fd77::1", "ff02::2", true, MG_DROP_ND_MALFORMED },
 	};

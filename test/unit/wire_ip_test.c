@@ -224,8 +224,10 @@ static void v6_unknown_extensions_and_mapped_addresses_are_refused(void **state)
 static void v6_extensions_are_stepped_over(void **state)
 {
 	/* hop-by-hop with a router alert and padding; destination options with PadN; routing, none left */
-	static const uint8_t ext[] = { 60, 0, 5, 2, 0, 0, 0, 0, 43, 0, 1, 4, 0, 0, 0, 0,
-				       MG_IPPROTO_TCP, 0, 4, 0, 0, 0, 0, 0 };
+	static const uint8_t ext[] = {
+		60, 0, 5, 2, 0, 0, 0, 0, 43, 0, 1, 4, 0, 0, 0, 0, MG_IPPROTO_TCP,
+		0,  4, 0, 0, 0, 0, 0
+	};
 	struct mg_ip_view ip;
 	uint8_t buf[128];
 	uint32_t len = with_ext(buf, 0, ext, sizeof(ext));
@@ -250,12 +252,12 @@ static void v6_bad_extensions_are_refused(void **state)
 		uint8_t ext[16];
 		int drop;
 	} cases[] = {
-		{ 43, { MG_IPPROTO_TCP, 0, 0, 0 }, MG_DROP_IP6_ROUTING },           /* type 0: never */
-		{ 43, { MG_IPPROTO_TCP, 0, 2, 1 }, MG_DROP_IP6_ROUTING },           /* segments left */
-		{ 60, { MG_IPPROTO_TCP, 0, 0x42, 0 }, MG_DROP_IP6_OPTION },         /* discard */
-		{ 60, { MG_IPPROTO_TCP, 0, 0x82, 0 }, MG_DROP_IP6_OPTION },         /* and tell */
-		{ 60, { MG_IPPROTO_TCP, 0, 0xc2, 4 }, MG_DROP_IP6_OPTION },         /* a jumbogram */
-		{ 60, { MG_IPPROTO_TCP, 0, 1, 5 }, MG_DROP_IP6_OPTION },            /* beyond its header */
+		{ 43, { MG_IPPROTO_TCP, 0, 0, 0 }, MG_DROP_IP6_ROUTING },   /* type 0: never */
+		{ 43, { MG_IPPROTO_TCP, 0, 2, 1 }, MG_DROP_IP6_ROUTING },   /* segments left */
+		{ 60, { MG_IPPROTO_TCP, 0, 0x42, 0 }, MG_DROP_IP6_OPTION }, /* discard */
+		{ 60, { MG_IPPROTO_TCP, 0, 0x82, 0 }, MG_DROP_IP6_OPTION }, /* and tell */
+		{ 60, { MG_IPPROTO_TCP, 0, 0xc2, 4 }, MG_DROP_IP6_OPTION }, /* a jumbogram */
+		{ 60, { MG_IPPROTO_TCP, 0, 1, 5 }, MG_DROP_IP6_OPTION },    /* beyond its header */
 		{ 60, { MG_IPPROTO_TCP, 0, 1, 3, 0, 0, 0, 1 }, MG_DROP_IP6_OPTION }, /* no length */
 		{ 60, { MG_IPPROTO_TCP, 200 }, MG_DROP_IP_SHORT },
 		{ 60, { 0, 0, 1, 4, 0, 0, 0, 0, MG_IPPROTO_TCP, 0, 1, 4 }, MG_DROP_IP6_CHAIN },
@@ -323,7 +325,9 @@ static void flow_labels(void **state)
 	struct mg_tuple t = { .lport = 1, .rport = 2 };
 	uint32_t label;
 	struct mg_addr a = { .b = { 0xfd, [15] = 1 } }, b = { .b = { 0xfd, [15] = 2 } };
-	const struct mg_ip_spec spec = { .src = &a, .dst = &b, .l4_len = 0, .flow_label = 0xabcde, .tos = 0xff };
+	const struct mg_ip_spec spec = {
+		.src = &a, .dst = &b, .l4_len = 0, .flow_label = 0xabcde, .tos = 0xff
+	};
 	uint8_t buf[64];
 
 	(void)state;
