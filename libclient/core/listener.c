@@ -145,6 +145,7 @@ static void leave(struct mg_lst *lst)
 	struct mg_ctx *ctx = lst->src.ctx;
 
 	mg_ctx_lock(ctx);
+	(void)mg_ctx_dispatch(ctx); /* what was announced meanwhile is to be reset too */
 	mg_list_remove(&lst->node);
 	while (lst->head != lst->tail) {
 		struct mg_lst_entry e = lst->queue[lst->head++ & (lst->size - 1)];

@@ -497,6 +497,31 @@ static void closing_a_listener_resets_who_waits(void **state)
 	world_down(&w);
 }
 
+/* Its announcement lies in the listener's ring, and nobody looks there after the close. */
+static void closing_a_listener_resets_who_was_just_announced(void **state)
+{
+	struct sockaddr_in addr = world_addr(WORLD_PORT);
+	struct timeval tv = { 2, 0 };
+	mango_tcp_h other;
+	struct world w;
+	size_t n;
+	char c;
+
+	(void)state;
+	world_up(&w, NULL, NULL);
+	assert_int_equal(mango_tcp_create(w.ipc, &other), 0);
+	assert_int_equal(mango_socket_create(other, &w.client), 0);
+	assert_int_equal(
+		mango_socket_set_option(w.client, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
+	assert_int_equal(mango_socket_connect(w.client, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(mango_socket_close(w.lst), 0);
+	assert_int_equal(mango_socket_recv(w.client, &c, 1, &n), -ECONNRESET);
+	assert_int_equal(mango_socket_destroy(w.client), 0);
+	w.client = NULL;
+	assert_int_equal(mango_tcp_destroy(other), 0);
+	world_down(&w);
+}
+
 static void a_taken_port_is_told(void **state)
 {
 	struct sockaddr_in addr = world_addr(WORLD_PORT);
@@ -533,6 +558,7 @@ int main(void)
 		cmocka_unit_test(lost_events_are_made_up_for),
 		cmocka_unit_test(many_connections_need_few_requests),
 		cmocka_unit_test(closing_a_listener_resets_who_waits),
+		cmocka_unit_test(closing_a_listener_resets_who_was_just_announced),
 		cmocka_unit_test(a_taken_port_is_told),
 	};
 

@@ -57,7 +57,7 @@ class Test:
         self.is_mango = device.name == "mango"
         self.wire = device.peer
         self.index = index
-        self.port = 2000 + index * 20
+        self.port = 2000 + index % 3000 * 10
         self.random = random.Random(case_.key + str(family))
         self.peer_text = self.host_text(0)
         self.peer = pk.addr(self.peer_text)
@@ -78,7 +78,7 @@ class Test:
 
     def host_text(self, number):
         """Each case has 8 addresses."""
-        n = self.index * 8 + number
+        n = self.index % 7000 * 8 + number
         return f"10.77.{1 + n // 250}.{1 + n % 250}" if self.family == 4 else f"fd77::1:{n:x}"
 
     def add_host(self, address):

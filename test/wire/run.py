@@ -188,7 +188,8 @@ class Runner:
                     items.append((case, family, len(items)))
                     if case.long and not self.options.long or self.options.k and not any(k in name for k in self.options.k):
                         items[-1] = None
-        self.items = [i for i in items if i is not None]
+        self.items = [(c, f, i + turn * len(items)) for turn in range(self.options.repeat)
+                      for c, f, i in filter(None, items)]
         keys = [c.key for c in CASES]
         twice = {k for k in keys if keys.count(k) > 1}
         if twice:
@@ -205,6 +206,7 @@ def options():
     p.add_argument("-v", "--verbose", action="store_true", help="print the packets of every case")
     p.add_argument("-j", "--jobs", type=int, default=24, help="cases at a time (24)")
     p.add_argument("--long", action="store_true", help="also the cases that take minutes")
+    p.add_argument("--repeat", type=int, default=1, metavar="N", help="run the chosen cases N times")
     p.add_argument("--list", action="store_true", help="print the names, run nothing")
     return p.parse_args()
 
