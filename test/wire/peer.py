@@ -358,9 +358,10 @@ class Conn:
                 if p is not None:
                     self.queue.appendleft(p)
                 return found
-            self.took(p)
-            if p.data:
-                found.append(p)
+            if not self.is_old(p):
+                self.took(p)
+                if p.data:
+                    found.append(p)
 
     async def until(self, test, within=2.0, what="the segment waited for"):
         """The first segment for which test(p) is true."""

@@ -141,18 +141,20 @@ class Runner:
     async def all(self, folder):
         kind = DEVICES[self.options.device]
         print(f"1..{len(self.items)}", flush=True)
-        watcher = asyncio.get_running_loop().create_task(self.lateness.watch())
+        watcher = None
         try:
             for profile in dict.fromkeys(case.profile for case, _, _ in self.items):
                 self.devices[profile] = kind(profile, folder)
                 await self.devices[profile].up()
             await self.agents_ahead()
+            watcher = asyncio.get_running_loop().create_task(self.lateness.watch())
             await self.together([i for i in self.items if not i[0].alone])
             for item in [i for i in self.items if i[0].alone] + self.again:
                 await self.run(item, alone=True)
             self.living()
         finally:
-            watcher.cancel()
+            if watcher is not None:
+                watcher.cancel()
             for device in self.devices.values():
                 await device.down()
 
