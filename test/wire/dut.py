@@ -34,6 +34,9 @@ PROFILES = {
     },
     "ecn": {"mango": {"tcp": {"ecn": True}}, "linux": {"ecn": 1}},
     "cookies": {"mango": {"tcp": {"syn_cookies": "always"}}, "linux": {"syncookies": 2}},
+    "flood": {"mango": {"tcp": {"embryos_max": 512}}, "linux": {"max_syn_backlog": 256}},
+    # black holes are looked for
+    "probing": {"mango": {}, "linux": {"mtu_probing": 1, "retries1": 2}},
     "reno": {"mango": {"tcp": {"congestion_control": "reno"}}, "linux": {"congestion_control": "reno"}},
     "bare": {"mango": {"tcp": {"timestamps": False, "sack": False, "window_scale": 0, "nagle": True}},
              "linux": {"timestamps": 0, "sack": 0, "window_scaling": 0}},

@@ -266,7 +266,8 @@ class Conn:
         return distance(p.ack, self.iss)
 
     def took(self, p):
-        """The peer's stack has this segment now."""
+        """The peer's stack has this segment now; p.old: it brought nothing new."""
+        p.old = self.is_old(p)
         seq = self.rel_seq(p)
         if p.span and "R" not in p.flags and seq <= self.rcv_nxt:
             self.rcv_nxt = max(self.rcv_nxt, seq + p.span)
@@ -333,9 +334,8 @@ class Conn:
             p = await self.next(end - time.monotonic())
             if p is None:
                 return
-            old = self.is_old(p) and not dups
             self.took(p)
-            if not old and (but is None or not but(p)):
+            if (dups or not p.old) and (but is None or not but(p)):
                 raise Failure(f"wanted silence, found {self.describe(p)}")
 
     async def all(self, seconds):
@@ -358,10 +358,9 @@ class Conn:
                 if p is not None:
                     self.queue.appendleft(p)
                 return found
-            if not self.is_old(p):
-                self.took(p)
-                if p.data:
-                    found.append(p)
+            self.took(p)
+            if p.data and not p.old:
+                found.append(p)
 
     async def until(self, test, within=2.0, what="the segment waited for"):
         """The first segment for which test(p) is true."""
