@@ -54,6 +54,7 @@ enum mg_conn_flag {
 	MG_CONN_WINDOW = 1 << 9,      /* holds a window and rings */
 	MG_CONN_PROBED = 1 << 10,     /* a keepalive report is awaited */
 	MG_CONN_SYN_LOST = 1 << 11,   /* our SYN or SYN-ACK was retransmitted */
+	MG_CONN_OWES_ACK = 1 << 30,   /* a segment came between flow and TIME-WAIT */
 };
 
 /* Commands that are due; sent in this order. */

@@ -115,6 +115,9 @@ static void conn_input(struct mg_slow *s, struct mg_conn *c, const struct mg_in 
 	}
 	if (c->flow == MG_CONN_FLOW_REMOVING || in->pkt->reason == MG_PKT_FLOW_STOPPED) {
 		s->stats.drop_flow_stopped++;
+		if (c->state == MG_TCP_TIME_WAIT && mg_seg_len(in->seg) > 0 &&
+		    (in->seg->flags & (MG_TCP_RST | MG_TCP_ACK)) == MG_TCP_ACK)
+			c->flags |= MG_CONN_OWES_ACK; /* most likely the peer's FIN again */
 		return;
 	}
 	if (in->pkt->reason == MG_PKT_EXCEPTION) {

@@ -43,6 +43,20 @@ void mg_timewait_drop(struct mg_slow *s, uint32_t idx)
 	mg_pool_free(&s->timewaits.pool, idx);
 }
 
+static void answer(struct mg_slow *s, const struct mg_timewait *w)
+{
+	struct mg_handshake hs = {
+		.ts_recent = w->ts_recent,
+		.ts_offset = w->ts_offset,
+		.opts = w->has_ts ? MG_SEG_OPT_TS : 0,
+	};
+
+	if (!mg_input_may_challenge(s))
+		return;
+	s->stats.time_wait_acks++;
+	mg_handshake_send_ack(s, &w->node.tuple, &hs, w->snd_nxt, w->rcv_nxt, UINT16_MAX);
+}
+
 void mg_timewait_add(struct mg_slow *s, const struct mg_timewait_spec *spec)
 {
 	struct mg_timewaits *t = &s->timewaits;
@@ -69,20 +83,8 @@ void mg_timewait_add(struct mg_slow *s, const struct mg_timewait_spec *spec)
 	mg_tuples_add(&s->tuples, mg_tuples_ref(MG_TUPLES_TIMEWAIT, idx), spec->tuple);
 	push_back(s, idx);
 	s->stats.time_waits++;
-}
-
-static void answer(struct mg_slow *s, const struct mg_timewait *w)
-{
-	struct mg_handshake hs = {
-		.ts_recent = w->ts_recent,
-		.ts_offset = w->ts_offset,
-		.opts = w->has_ts ? MG_SEG_OPT_TS : 0,
-	};
-
-	if (!mg_input_may_challenge(s))
-		return;
-	s->stats.time_wait_acks++;
-	mg_handshake_send_ack(s, &w->node.tuple, &hs, w->snd_nxt, w->rcv_nxt, UINT16_MAX);
+	if (spec->owes_ack)
+		answer(s, w);
 }
 
 /* RFC 6191 2 with both sides' timestamps, else RFC 9293 MAY-2: surely a new incarnation? */

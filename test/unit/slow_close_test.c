@@ -330,6 +330,32 @@ static void test_time_wait_answers_fin_and_restarts(void **state)
 	sb_free(&b);
 }
 
+/* The worker has let go, its word is still on the way, and the peer sends its FIN again. */
+static void test_time_wait_answers_what_came_on_the_way(void **state)
+{
+	struct sb b;
+	struct mg_conn *c;
+	const struct mg_seg *seg;
+
+	(void)state;
+	sb_new(&b);
+	c = sb_in_state(&b, MG_TCP_TIME_WAIT);
+	sb_app_flags(&b, c->window, MG_SHM_AF_CLOSE);
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 1,
+				    .ack = 1,
+				    .flags = MG_TCP_FIN | MG_TCP_ACK,
+				    .opts = MG_SEG_OPT_TS,
+				    .tsval = 9000 });
+	sb_clear(&b);
+	sb_removed(&b);
+	seg = sb_tx(&b);
+	assert_non_null(seg);
+	assert_int_equal(seg->flags, MG_TCP_ACK);
+	assert_int_equal(seg->ack, SB_PISS + 2);
+	sb_tx_none(&b);
+	sb_free(&b);
+}
+
 static void test_time_wait_other_segments(void **state)
 {
 	struct sb b;
@@ -569,6 +595,7 @@ int main(void)
 		cmocka_unit_test(test_fin_wait_2_of_an_orphan_ends),
 		cmocka_unit_test(test_orphan_limit),
 		cmocka_unit_test(test_time_wait_answers_fin_and_restarts),
+		cmocka_unit_test(test_time_wait_answers_what_came_on_the_way),
 		cmocka_unit_test(test_time_wait_other_segments),
 		cmocka_unit_test(test_time_wait_reuse),
 		cmocka_unit_test(test_time_wait_table_full),

@@ -33,6 +33,7 @@ class Case:
         self.seconds = words.get("seconds", 1)  # about how long it takes; the long ones begin first
         self.limit = words.get("limit", 40)
         self.todo = words.get("todo")  # mango does not have it yet: the reason
+        self.todo6 = words.get("todo6")  # likewise, for IPv6
         self.long = words.get("long", False)  # minutes: only with --long
         self.alone = words.get("alone", False)  # measures times that company would spoil
 

@@ -208,14 +208,13 @@ class Device:
 
 class Mango(Device):
     name = "mango"
-    todo_v6 = "IPv6 is on its way"
 
     def config(self):
         base = {
             "instance": self.prefix,
             "runtime_dir": os.path.join(self.folder, "run"),
             "ports": [{"name": "p0", "interface": PORT_IF, "driver": "af_packet", "mtu": self.mtu,
-                       "addresses": [ADDR4 + "/16", SECOND4 + "/24"]}],
+                       "addresses": [ADDR4 + "/16", SECOND4 + "/24", ADDR6 + "/64"]}],
             "ipc": {"grpc": {"enabled": False}},
             "memory": {"dpdk_mib": 64, "hugepages": "off"},
             "app": {"sessions_max": 1024, "region_bytes": 64 << 20},

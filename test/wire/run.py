@@ -110,10 +110,15 @@ class Runner:
             return
         error, story, took = await self.attempt(case, family, index + (1000 if alone else 0))
         late = self.lateness.since(start)
-        if not case.todo and self.unexpected(case, error) and late > 0 and not alone:
+        if not self.todo_of(case, family) and self.unexpected(case, error) and late > 0 and not alone:
             self.again.append(item)
             return
         self.report(case, family, error, story, took)
+
+    def todo_of(self, case, family):
+        if self.options.device != "mango":
+            return None
+        return case.todo or family == 6 and case.todo6
 
     def unexpected(self, case, error):
         return error is not None and not isinstance(error, Skip) and case.key not in self.differences
@@ -122,7 +127,7 @@ class Runner:
         name = f"{' '.join(case.ids)} {case.key}{'/v6' if family == 6 else ''}: {case.title}"
         note = self.differences.get(case.key)
         comment = f" # {took:.1f} s"
-        todo = case.todo if self.options.device == "mango" else None
+        todo = self.todo_of(case, family)
         if isinstance(error, Skip):
             self.skipped += 1
             self.say(True, name, f" # SKIP {error}")
@@ -151,6 +156,8 @@ class Runner:
             await self.together([i for i in self.items if not i[0].alone])
             for item in [i for i in self.items if i[0].alone] + self.again:
                 await self.run(item, alone=True)
+            if self.failed and self.options.device == "mango":
+                self.tell_drops()
             self.living()
         finally:
             if watcher is not None:
@@ -174,6 +181,13 @@ class Runner:
                 await self.run(item)
 
         await asyncio.gather(*(one(i) for i in sorted(items, key=lambda i: -i[0].seconds)))
+
+    def tell_drops(self):
+        """What the devices did not take, for those who look for the cause of a failure."""
+        for device in self.devices.values():
+            words = ("drop", "limit", "stopped", "missed", "invalid", "ignored", "nobuf", "full")
+            found = {k: v for k, v in device.counters().items() if v and any(w in k for w in words)}
+            print(f"# {device.profile}: {found}", flush=True)
 
     def living(self):
         for device in self.devices.values():
