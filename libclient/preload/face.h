@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * face.h - the process' one attachment to mangod, and the policy.
+ *
+ * Idea:    nothing is opened before a socket might belong to mangod. Then the attachment is made, mangod tells
+ *          its addresses and routes, and the verdicts follow. When the daemon dies the attachment stays behind
+ *          with its connections, which fail, and the next socket finds the new daemon.
+ * Threads: any; mg_face_ctx() takes a lock only to attach.
+ */
+#ifndef MG_PRELOAD_FACE_H
+#define MG_PRELOAD_FACE_H
+#include <stdbool.h>
+
+#include "libclient/core/ctx.h"
+#include "libclient/preload/policy.h"
+
+/* Reads the settings; once, at start. */
+void mg_face_init(void);
+/* Is this program to be accelerated at all? */
+bool mg_face_enabled(void);
+const struct mg_policy *mg_face_policy(void);
+/*
+ * The context that everything new lives in; attaches when needed. NULL: there is no daemon (said once on stderr).
+ */
+struct mg_ctx *mg_face_ctx(void);
+/* The same without attaching: NULL when there is none, or it is dead. */
+struct mg_ctx *mg_face_live_ctx(void);
+/* errno for a socket that the policy gives to mangod when there is none; 0: the kernel takes it. */
+int mg_face_absent(void);
+
+/* One line on stderr when MANGO_DEBUG is set. */
+void mg_face_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sock.c - socket objects: life, readiness, shutdown, names. */
+#include "libclient/preload/sock.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+
+#include "libclient/core/clock.h"
+#include "libclient/core/sockaddr.h"
+#include "libclient/preload/epoll.h"
+#include "libclient/preload/face.h"
+#include "libclient/preload/real.h"
+#include "libclient/preload/sys.h"
+
+int mg_sock_new(int fd, int family, bool nonblock, struct mg_sock **ret_sock)
+{
+	struct mg_obj *obj;
+	struct mg_sock *s;
+	int err = mg_fd_reserve(fd);
+
+	if (err < 0)
+		return err;
+	obj = mg_obj_new(MG_OBJ_SOCK, sizeof(*s));
+	if (obj == NULL)
+		return -ENOMEM;
+	s = mg_container_of(obj, struct mg_sock, obj);
+	s->family = (uint16_t)family;
+	s->laddr = mg_addr_v4(INADDR_ANY);
+	atomic_init(&s->nonblock, nonblock);
+	atomic_init(&s->lowat, 1);
+	pthread_mutex_init(&s->rx_lock, NULL);
+	pthread_mutex_init(&s->tx_lock, NULL);
+	pthread_mutex_init(&s->lock, NULL);
+	mg_list_init(&s->items);
+	*ret_sock = s;
+	return 0;
+}
+
+struct mg_sock *mg_sock_get_served(int fd)
+{
+	struct mg_sock *s = mg_sock_get(fd);
+	enum mg_sock_kind kind;
+
+	if (mg_likely(s == NULL))
+		return NULL;
+	kind = mg_sock_kind(s);
+	if (kind == MG_SOCK_CONN || kind == MG_SOCK_LISTENER)
+		return s;
+	mg_sock_put(s);
+	return NULL;
+}
+
+struct mg_sock *mg_sock_get_conn(int fd)
+{
+	struct mg_sock *s = mg_sock_get(fd);
+
+	if (mg_likely(s == NULL))
+		return NULL;
+	if (mg_likely(mg_sock_kind(s) == MG_SOCK_CONN))
+		return s;
+	mg_sock_put(s);
+	return NULL;
+}
+
+struct mg_source *mg_sock_source(const struct mg_sock *s)
+{
+	if (mg_sock_kind(s) == MG_SOCK_CONN)
+		return &s->conn->src;
+	return mg_sock_kind(s) == MG_SOCK_LISTENER ? &s->lst->src : NULL;
+}
+
+void mg_sock_become(struct mg_sock *s, enum mg_sock_kind kind)
+{
+	/* release: pairs with the acquire in mg_sock_kind() */
+	atomic_store_explicit(&s->kind, kind, memory_order_release);
+	mg_ep_sock_moved(s);
+}
+
+/* SO_LINGER with a time: until everything is acknowledged. */
+static void linger(struct mg_sock *s)
+{
+	struct mg_conn *conn = s->conn;
+	uint64_t deadline_ns = mg_clock_deadline((int64_t)s->linger_s * 1000);
+	uint32_t key;
+	int err = mg_conn_shutdown(conn, MG_SHM_AF_SHUT_WR);
+
+	while (err == 0) {
+		key = mg_ctx_key(&conn->src.seq);
+		if (mg_conn_is_flushed(conn))
+			return;
+		err = mg_ctx_wait(conn->src.ctx, &conn->src.seq, key, deadline_ns);
+	}
+}
+
+void mg_sock_end(struct mg_sock *s)
+{
+	enum mg_sock_kind kind = mg_sock_kind(s);
+	bool abort = s->linger_on && s->linger_s == 0;
+	int saved = errno;
+
+	if (kind == MG_SOCK_CONN && s->linger_on && s->linger_s > 0 && !s->nonblock)
+		linger(s);
+	mg_ep_sock_ends(s);
+	if (kind == MG_SOCK_CONN)
+		mg_conn_release(s->conn, abort);
+	else if (kind == MG_SOCK_LISTENER)
+		mg_lst_close(s->lst);
+	if (s->former != NULL)
+		mg_conn_release(s->former, true);
+	pthread_mutex_destroy(&s->rx_lock);
+	pthread_mutex_destroy(&s->tx_lock);
+	pthread_mutex_destroy(&s->lock);
+	mg_obj_free(&s->obj);
+	errno = saved;
+}
+
+/* As the kernel says it: a reset after the peer's FIN is a broken pipe. */
+static int error_of(const struct mg_sock *s)
+{
+	int err = mg_conn_status(s->conn);
+
+	if (err == 0 || err == -EINPROGRESS || err == -ENOTCONN)
+		return 0;
+	if (err == -ECONNRESET && (mg_window_wflags(&s->conn->w) & MG_SHM_WF_RX_FIN) != 0)
+		return EPIPE;
+	return -err;
+}
+
+int mg_sock_take_error(struct mg_sock *s)
+{
+	int err = error_of(s);
+
+	if (err == 0 || atomic_exchange_explicit(&s->err_told, true, memory_order_relaxed))
+		return 0;
+	return err;
+}
+
+uint32_t mg_sock_ready(struct mg_sock *s, uint32_t want)
+{
+	struct mg_ctx *ctx;
+	uint32_t ready;
+
+	if (mg_sock_kind(s) != MG_SOCK_LISTENER)
+		return mg_sock_ready_locked(s, want);
+	ctx = s->lst->src.ctx;
+	mg_ctx_lock(ctx);
+	ready = mg_sock_ready_locked(s, want);
+	mg_ctx_unlock(ctx);
+	return ready;
+}
+
+uint32_t mg_sock_ready_locked(struct mg_sock *s, uint32_t want)
+{
+	uint32_t ready, lowat;
+
+	if (mg_sock_kind(s) == MG_SOCK_LISTENER) {
+		if (atomic_load_explicit(&s->shut, memory_order_relaxed))
+			return MG_READY_IN | MG_READY_OUT | MG_READY_RDHUP | MG_READY_HUP;
+		return mg_lst_ready(s->lst);
+	}
+	ready = mg_conn_ready(s->conn, want);
+	lowat = atomic_load_explicit(&s->lowat, memory_order_relaxed);
+	if (mg_unlikely(lowat > 1) && (ready & (MG_READY_RDHUP | MG_READY_ERR)) == 0 &&
+	    mg_window_readable(&s->conn->w) < lowat)
+		ready &= ~(uint32_t)MG_READY_IN;
+	if ((ready & MG_READY_ERR) != 0 && atomic_load_explicit(&s->err_told, memory_order_relaxed))
+		ready &= ~(uint32_t)MG_READY_ERR;
+	return ready;
+}
+
+static int shutdown_listener(int fd, struct mg_sock *s)
+{
+	/* As Linux: the port is given up, those who wait in accept() are told. */
+	atomic_store_explicit(&s->shut, true, memory_order_relaxed);
+	mg_ctx_lock(s->lst->src.ctx);
+	mg_ctx_changed(&s->lst->src);
+	mg_ctx_unlock(s->lst->src.ctx);
+	(void)mg_sys(SYS_shutdown, fd, SHUT_RDWR); /* the holder's own; it may not listen */
+	return 0;
+}
+
+int mg_sock_shutdown(int fd, struct mg_sock *s, int how)
+{
+	uint32_t flags;
+
+	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
+		return -EINVAL;
+	if (mg_sock_kind(s) == MG_SOCK_LISTENER)
+		return how == SHUT_WR ? 0 : shutdown_listener(fd, s);
+	flags = how == SHUT_RD ? MG_SHM_AF_SHUT_RD : MG_SHM_AF_SHUT_WR;
+	if (how == SHUT_RDWR)
+		flags |= MG_SHM_AF_SHUT_RD;
+	if (mg_window_state(&s->conn->w) == MG_SHM_ST_CLOSED && s->conn->w.shm->error == 0)
+		return -ENOTCONN;
+	return mg_conn_shutdown(s->conn, flags);
+}
+
+int mg_sock_names(struct mg_sock *s, bool peer, struct sockaddr *addr, socklen_t *len)
+{
+	const struct mg_tuple *t;
+
+	if (mg_sock_kind(s) != MG_SOCK_CONN)
+		return 1;
+	if (addr == NULL || len == NULL)
+		return -EFAULT;
+	if ((int)*len < 0)
+		return -EINVAL;
+	t = mg_conn_tuple(s->conn);
+	if (peer && mg_window_state(&s->conn->w) != MG_SHM_ST_OPEN)
+		return -ENOTCONN;
+	mg_sockaddr_fill(s->family, peer ? &t->raddr : &t->laddr, peer ? t->rport : t->lport, addr,
+			 len);
+	return 0;
+}
+
+/*
+ * ppoll(), in which waits sleep, does not say which handler ran. When all handlers of the process want calls
+ * to be restarted, so does this one; a process that mixes them gets EINTR, which it has to expect anyway.
+ */
+bool mg_signal_restarts(void)
+{
+	struct sigaction act;
+
+	for (int sig = 1; sig < NSIG; sig++) {
+		if (sigaction(sig, NULL, &act) < 0 || act.sa_handler == SIG_DFL ||
+		    act.sa_handler == SIG_IGN)
+			continue;
+		if ((act.sa_flags & SA_RESTART) == 0)
+			return false;
+	}
+	return true;
+}
+
+int mg_sock_wait(struct mg_sock *s, uint32_t key, uint64_t *deadline_ns, int64_t timeout_us)
+{
+	struct mg_source *src = mg_sock_source(s);
+	int err;
+
+	if (*deadline_ns == 0)
+		*deadline_ns = timeout_us <= 0
+				       ? MG_TIME_NEVER
+				       : mg_time_after(mg_clock_ns(), (uint64_t)timeout_us * 1000);
+	err = mg_ctx_wait(src->ctx, &src->seq, key, *deadline_ns);
+	if (err == -ETIMEDOUT)
+		return -EAGAIN;
+	if (err == -EINTR && timeout_us <= 0 && mg_signal_restarts())
+		return 0;
+	return err == -ECONNRESET ? 0 : err; /* the next look says it, too */
+}
