@@ -50,6 +50,7 @@ enum mg_conf_hugepages { MG_CONF_HUGE_AUTO, MG_CONF_HUGE_ON, MG_CONF_HUGE_OFF };
 enum mg_conf_driver { MG_CONF_AF_PACKET, MG_CONF_AF_XDP, MG_CONF_PACKET_GSO, MG_CONF_TAP };
 enum mg_conf_slow_thread { MG_CONF_SLOW_OWN, MG_CONF_SLOW_INLINE };
 enum mg_conf_cookies { MG_CONF_COOKIES_OFF, MG_CONF_COOKIES_AUTO, MG_CONF_COOKIES_ALWAYS };
+enum mg_conf_probing { MG_CONF_PROBING_OFF, MG_CONF_PROBING_BLACK_HOLE, MG_CONF_PROBING_ALWAYS };
 enum mg_conf_cc { MG_CONF_CC_RENO, MG_CONF_CC_CUBIC, MG_CONF_CC_DCTCP, MG_CONF_CC_BBR };
 enum mg_conf_ecn { MG_CONF_ECN_OFF, MG_CONF_ECN_ON, MG_CONF_ECN_ACCEPT };
 
@@ -171,6 +172,8 @@ struct mg_conf {
 		uint32_t syn_retries;
 		uint32_t synack_retries;
 		enum mg_conf_cookies syn_cookies;
+		enum mg_conf_probing mtu_probing;
+		uint32_t base_mss;
 		uint32_t retries2;
 		uint32_t user_timeout_ms;
 		bool keepalive;
@@ -184,6 +187,8 @@ struct mg_conf {
 	struct {
 		uint32_t ttl;
 		uint32_t dscp;
+		uint32_t pmtu_min;
+		uint32_t pmtu_expire_s;
 	} ip;
 	struct {
 		uint32_t age_ms;

@@ -44,6 +44,7 @@ static const char *const slow_threads[] = { "own", "inline", NULL };
 static const char *const cookies[] = { "off", "auto", "always", NULL };
 static const char *const algorithms[] = { "reno", "cubic", "dctcp", "bbr", NULL };
 static const char *const ecn_modes[] = { "off", "on", "accept", NULL };
+static const char *const probing[] = { "off", "black_hole", "always", NULL };
 
 #define COL(f, t, ...) ROW(struct mg_conf_port, f, t, __VA_ARGS__)
 static const struct mg_conf_key port_columns[] = {
@@ -271,6 +272,12 @@ const struct mg_conf_key mg_conf_keys[] = {
 	    .help = "SYN-ACKs sent again before an incoming handshake is forgotten."),
 	KEY(tcp.syn_cookies, ENUM, .names = cookies, .deflt = "auto", LIVE,
 	    .help = "SYN cookies. auto: when tcp.embryos_max or a backlog is full."),
+	KEY(tcp.mtu_probing, ENUM, .names = probing, .deflt = "black_hole", LIVE,
+	    .help = "Find the path MTU without routers' help (RFC 4821). black_hole: when full-sized "
+		    "segments time out again and again; always: begin every connection with "
+		    "tcp.base_mss."),
+	KEY(tcp.base_mss, NUMBER, RANGE(512, 8960), .deflt = "1024", .unit = "bytes", LIVE,
+	    .help = "Segment size that probing begins with."),
 	KEY(tcp.retries2, NUMBER, RANGE(1, 30), .deflt = "15", .unit = "retransmissions", LIVE,
 	    .help = "Timeouts in a row before a connection is given up (R2 of RFC 9293)."),
 	KEY(tcp.user_timeout_ms, DURATION, RANGE(1, 86400000), .word = "off", .word_value = 0,
@@ -298,6 +305,10 @@ const struct mg_conf_key mg_conf_keys[] = {
 	    .help = "Time to live of what is sent."),
 	KEY(ip.dscp, NUMBER, RANGE(0, 63), .deflt = "0", .unit = "code point", LIVE,
 	    .help = "Differentiated services code point of what is sent."),
+	KEY(ip.pmtu_min, NUMBER, RANGE(68, 1500), .deflt = "552", .unit = "bytes", LIVE,
+	    .help = "Smallest path MTU that a router is believed to have (IPv4; 1280 for IPv6)."),
+	KEY(ip.pmtu_expire_s, NUMBER, RANGE(1, 86400), .deflt = "600", .unit = "seconds", LIVE,
+	    .help = "A smaller path MTU is forgotten, and a larger one tried, after so long."),
 
 	KEY(arp.age_ms, DURATION, RANGE(1000, 86400000), .deflt = "60000", .unit = "milliseconds",
 	    LIVE,

@@ -73,6 +73,10 @@ void mg_params_tcp(const struct mg_conf *conf, struct mg_slow_conf *ret_tcp)
 		.ephemeral_last = (uint16_t)conf->tcp.port_max,
 		.challenge_ack_per_s = conf->tcp.challenge_ack_limit,
 		.arp_retries = conf->arp.retries,
+		.pmtu_min = conf->ip.pmtu_min,
+		.pmtu_expire_s = conf->ip.pmtu_expire_s,
+		.base_mss = (uint16_t)conf->tcp.base_mss,
+		.mtu_probing = (uint8_t)conf->tcp.mtu_probing,
 		.arp_gratuitous = conf->arp.gratuitous,
 		.dad_ms = conf->nd.dad_ms,
 	};

@@ -8,6 +8,7 @@
 #include "fastpath/core/ack.h"
 
 #include "fastpath/core/engine.h"
+#include "fastpath/core/mtuprobe.h"
 #include "fastpath/core/notify.h"
 #include "fastpath/core/rate.h"
 #include "fastpath/core/recovery.h"
@@ -122,6 +123,8 @@ void mg_ack_fast(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *seg, 
 	mg_rate_sample(f, &a);
 	if (mg_unlikely(mg_flow_has(f, MG_FF_TLP)))
 		mg_recovery_tlp_acked(fp, f, &a);
+	if (mg_unlikely(f->mtup_state != MG_MTUPROBE_NONE))
+		mg_mtuprobe_on_ack(fp, f);
 	note_progress(fp, f, &a);
 }
 

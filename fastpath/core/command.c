@@ -7,6 +7,7 @@
 #include "fastpath/core/appwin.h"
 #include "fastpath/core/engine.h"
 #include "fastpath/core/frame.h"
+#include "fastpath/core/mtuprobe.h"
 #include "fastpath/core/notify.h"
 #include "fastpath/core/output.h"
 #include "fastpath/core/pacer.h"
@@ -254,6 +255,8 @@ static void set_mss(struct mg_fp *fp, struct mg_flow *f, uint32_t mss, bool rese
 
 	if (mss < 8 || mss > UINT16_MAX)
 		return;
+	if (mss < old)
+		mg_mtuprobe_cancel(f);
 	f->mss = (uint16_t)mss;
 	f->cwnd = mg_max_u32(f->cwnd, f->mss);
 	if (resend && mss < old)
@@ -278,6 +281,9 @@ static void set_opt(struct mg_fp *fp, struct mg_flow *f, const struct mg_cmd_set
 		break;
 	case MG_FLOW_OPT_DELACK_US:
 		f->delack_us = mg_min_u32(c->value, 500 * 1000); /* MUST-40 */
+		break;
+	case MG_FLOW_OPT_MTU_PROBE:
+		mg_mtuprobe_ask(fp, f, c->value);
 		break;
 	}
 }

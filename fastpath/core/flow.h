@@ -28,7 +28,7 @@
 #define MG_FLOW_NONE UINT32_MAX /* no record, no interval, no flow */
 #define MG_FLOW_DUPTHRESH 3
 #define MG_FLOW_QUICKACKS 16
-#define MG_FLOW_EVENTS_MAX 8
+#define MG_FLOW_EVENTS_MAX 9
 
 /* Life of the slot. */
 enum mg_flow_run {
@@ -136,6 +136,7 @@ struct mg_flow {
 	uint16_t rcv_seg;    /* largest segment seen: what "full-sized" means here */
 	uint8_t quickacks;   /* left at the start of the connection */
 	uint8_t nr_ooo;
+	uint8_t mtup_state; /* enum mg_mtuprobe_state: of sending, but here is room */
 
 	/* tx */
 	alignas(64) uint8_t *tx_ring;
@@ -246,9 +247,12 @@ struct mg_flow {
 	uint8_t nr_ev;
 	uint8_t nr_sack;
 	uint8_t dsack_valid;
-	uint8_t oow_tokens; /* ACKs left for out-of-window segments */
-	uint8_t ev_reserved[2];
+	uint8_t oow_tokens;   /* ACKs left for out-of-window segments */
+	uint8_t mtup_outcome; /* enum mg_mtu_outcome, to be told */
+	uint8_t ev_reserved;
 	uint8_t ev[MG_FLOW_EVENTS_MAX]; /* events the slow path's ring had no room for, oldest first */
+	uint16_t mtup_bytes;            /* payload of the probe */
+	uint32_t mtup_start;            /* its place in the stream */
 	uint32_t ev_value;
 	uint64_t oow_ns;
 	uint64_t neigh_ns; /* last NEIGH_CONFIRM */

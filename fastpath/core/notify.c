@@ -66,6 +66,8 @@ static bool push_one(struct mg_fp *fp, struct mg_flow *f, uint16_t type, uint32_
 				 .count = f->timeouts,
 				 .value = value };
 
+	if (type == MG_EV_MTU_PROBE)
+		ev.value = MG_MTU_PROBE_VALUE(f->mtup_bytes, f->mtup_outcome);
 	if (type == MG_EV_REPORT)
 		return push_books(fp, f, type);
 	return push(fp, &ev.msg);
@@ -85,7 +87,7 @@ void mg_notify_event(struct mg_fp *fp, struct mg_flow *f, uint16_t type, uint32_
 		if (f->ev[i] == (uint8_t)type)
 			return;
 	}
-	/* Each of the eight kinds stands here at most once. */
+	/* Each of the nine kinds stands here at most once. */
 	MG_ASSERT(f->nr_ev < MG_FLOW_EVENTS_MAX);
 	f->ev[f->nr_ev++] = (uint8_t)type;
 	if (type == MG_EV_APP_CLOSE)

@@ -6,6 +6,7 @@
 
 #include "fastpath/core/engine.h"
 #include "fastpath/core/frame.h"
+#include "fastpath/core/mtuprobe.h"
 #include "fastpath/core/notify.h"
 #include "fastpath/core/pacer.h"
 #include "fastpath/core/recovery.h"
@@ -19,6 +20,7 @@
 struct pass {
 	uint32_t budget; /* wire segments left */
 	bool stop;       /* no packet, no record */
+	bool probe;      /* the next frame is larger than the path is known to carry */
 };
 
 static uint16_t ack_flags(const struct mg_flow *f)
@@ -225,7 +227,7 @@ static uint32_t partial(uint32_t len, uint32_t mss)
 }
 
 /* Payload of the next frame of new data; 0: none now, and a BLOCK flag says why. */
-static uint32_t next_len(const struct mg_fp *fp, struct mg_flow *f, const struct pass *p)
+static uint32_t next_len(const struct mg_fp *fp, struct mg_flow *f, struct pass *p)
 {
 	uint32_t avail = mg_flow_tx_end(f) - f->snd_nxt;
 	int32_t wnd_left = mg_seq_diff(f->snd_una + f->snd_wnd, f->snd_nxt);
@@ -235,6 +237,10 @@ static uint32_t next_len(const struct mg_fp *fp, struct mg_flow *f, const struct
 	uint32_t len = mg_min_u32(avail, max);
 	uint32_t tail;
 
+	p->probe = mg_unlikely(f->mtup_state == MG_MTUPROBE_ASKED) &&
+		   mg_mtuprobe_is_due(f, avail, mg_min_u32(room, wnd));
+	if (p->probe)
+		return f->mtup_bytes;
 	if (len > room) {
 		len = room;
 		if (len < f->mss || (max > f->mss && wait_for_more(f, len, max))) {
@@ -308,7 +314,9 @@ static bool send_new(struct mg_fp *fp, struct mg_flow *f, uint32_t len, struct p
 		s.flags |= mg_flow_has(f, MG_FF_CWR) ? MG_TCP_CWR : 0;
 	}
 	s.flags |= (last && len != 0 ? MG_TCP_PSH : 0) | (fin ? MG_TCP_FIN : 0);
-	if (len > f->mss) {
+	if (mg_unlikely(p->probe)) {
+		s.max_sacks = 0; /* exactly of its size */
+	} else if (len > f->mss) {
 		s.gso = f->mss;
 		segs = mg_div_up_u32(len, f->mss);
 	} else {
@@ -321,6 +329,8 @@ static bool send_new(struct mg_fp *fp, struct mg_flow *f, uint32_t len, struct p
 	}
 	if (!mg_frame_send(fp, f, &s))
 		return false;
+	if (mg_unlikely(p->probe))
+		mg_mtuprobe_sent(fp, f);
 	if (len != 0)
 		f->flags &= ~(uint32_t)(MG_FF_CWR | MG_FF_OVERRIDE);
 	note_sent(fp, f, len, len + fin);
@@ -361,6 +371,7 @@ static void send_data(struct mg_fp *fp, struct mg_flow *f, struct pass *p)
 		if (!send_new(fp, f, len, p))
 			put_off(fp, f, p);
 	}
+	p->probe = false;
 	if (p->stop || !mg_flow_has(f, MG_FF_FIN_QUEUED) || mg_flow_has(f, MG_FF_FIN_SENT) ||
 	    f->snd_nxt != mg_flow_tx_end(f))
 		return;

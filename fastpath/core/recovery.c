@@ -5,6 +5,7 @@
 #include "fastpath/core/recovery.h"
 
 #include "fastpath/core/engine.h"
+#include "fastpath/core/mtuprobe.h"
 #include "fastpath/core/notify.h"
 #include "fastpath/core/rtt.h"
 
@@ -175,7 +176,7 @@ static void rack_detect(struct mg_fp *fp, struct mg_flow *f, uint64_t now_ns)
 void mg_recovery_reorder_timeout(struct mg_fp *fp, struct mg_flow *f, uint64_t now_ns)
 {
 	rack_detect(fp, f, now_ns);
-	if (f->lost_bytes == 0 || f->recovery != MG_REC_OPEN)
+	if (f->lost_bytes == 0 || f->recovery != MG_REC_OPEN || mg_mtuprobe_is_lost(fp, f))
 		return;
 	enter_fast(fp, f, NULL);
 	f->cwnd = mg_flow_pipe(f) + f->mss; /* at least the first retransmission */
@@ -343,6 +344,9 @@ void mg_recovery_on_ack(struct mg_fp *fp, struct mg_flow *f, struct mg_ack *a)
 		mg_recovery_tlp_acked(fp, f, a);
 	lost = f->lost_bytes; /* probes and smaller segments (path MTU) are marked lost, too */
 	detect(fp, f, a);
+	mg_mtuprobe_on_ack(fp, f);
+	if (mg_mtuprobe_is_lost(fp, f))
+		lost = f->lost_bytes;
 	if (f->recovery == MG_REC_OPEN && f->lost_bytes > lost)
 		enter_fast(fp, f, a);
 	if (f->recovery == MG_REC_FAST)
@@ -354,8 +358,10 @@ void mg_recovery_rto(struct mg_fp *fp, struct mg_flow *f, uint64_t now_ns)
 	struct mg_txrec *recs = fp->recs.recs;
 	uint32_t flight = mg_flow_flight(f);
 	bool first = f->rto_backoff == 0;
+	uint32_t bytes = mg_min_u32(recs[f->rec_head].end - recs[f->rec_head].start, f->mss);
 
 	mg_fp_count(fp, MG_FPS_RTOS, 1);
+	mg_mtuprobe_timeout(fp, f);
 	if (recs[f->rec_head].flags & MG_TXREC_SACKED)
 		mg_fp_count(fp, MG_FPS_RENEGED, 1);
 	if (first && f->recovery != MG_REC_LOSS)
@@ -383,7 +389,7 @@ void mg_recovery_rto(struct mg_fp *fp, struct mg_flow *f, uint64_t now_ns)
 	if (f->rto_backoff < 32)
 		f->rto_backoff++;
 	f->timeouts++;
-	mg_notify_timeout(fp, f, 0);
+	mg_notify_timeout(fp, f, bytes);
 }
 
 bool mg_recovery_tlp_allowed(const struct mg_flow *f)

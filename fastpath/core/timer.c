@@ -77,7 +77,7 @@ static void persist(struct mg_fp *fp, struct mg_flow *f)
 	f->rto_base_ns = fp->now_ns;
 	if (f->rto_backoff < 32)
 		f->rto_backoff++;
-	mg_notify_timeout(fp, f, 1);
+	mg_notify_timeout(fp, f, MG_TIMEOUT_PERSIST);
 	if (f->snd_wnd != 0)
 		f->flags |= MG_FF_OVERRIDE; /* a window too small to be worth a segment: use it now */
 	else

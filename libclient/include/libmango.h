@@ -504,9 +504,12 @@ MANGO_API mango_status_e mango_socket_destroy(mango_socket_h sock);
  */
 MANGO_API mango_status_e mango_socket_set_option(mango_socket_h sock, int level, int name,
 						 const void *val, socklen_t len);
+/** Level IPPROTO_TCP, int, get: errno of the last ICMP error that did not end the connection, and forgets it. */
+#define MANGO_TCP_SOFT_ERROR 0x4d01
+
 /**
  * Options as getsockopt() has them: the above and SO_ERROR (reads and clears), SO_TYPE, SO_DOMAIN, SO_PROTOCOL,
- * SO_ACCEPTCONN, TCP_INFO (struct tcp_info; fields that mango does not have are 0).
+ * SO_ACCEPTCONN, TCP_INFO (struct tcp_info; fields that mango does not have are 0), MANGO_TCP_SOFT_ERROR.
  *
  * @param len  in: size of ret_val; out: size of the value
  */

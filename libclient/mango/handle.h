@@ -59,7 +59,7 @@ struct mg_sockopts {
 	uint32_t sndbuf;
 	/* The daemon's: value by enum mg_ctl_option; bit set in `daemon_set`: was set here. */
 	uint32_t daemon_set;
-	int32_t daemon_value[16];
+	int32_t daemon_value[32];
 	char congestion[16];
 };
 

@@ -438,6 +438,7 @@ static const struct opt_def defs[] = {
 	  INT32_MAX },
 	{ IPPROTO_TCP, TCP_MAXSEG, set_daemon, get_maxseg, MG_CTL_OPT_MAXSEG, 88, 32767 },
 	{ IPPROTO_TCP, TCP_CONGESTION, set_congestion, get_congestion, 0, 0, 0 },
+	{ IPPROTO_TCP, MANGO_TCP_SOFT_ERROR, NULL, get_daemon, MG_CTL_OPT_SOFT_ERROR, 0, 0 },
 	{ IPPROTO_TCP, TCP_INFO, NULL, get_info, 0, 0, 0 },
 	{ IPPROTO_IP, IP_TOS, set_daemon, get_daemon, MG_CTL_OPT_TOS, 0, 255 },
 	{ IPPROTO_IP, IP_TTL, set_daemon, get_daemon, MG_CTL_OPT_TTL, 1, 255 },

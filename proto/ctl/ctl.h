@@ -151,6 +151,8 @@ enum mg_ctl_option {
 	MG_CTL_OPT_MAXSEG = 9,
 	MG_CTL_OPT_LINGER_MS = 10, /* -1: off; 0: RST on close */
 	MG_CTL_OPT_INFO = 11,      /* get: fills `info` */
+	MG_CTL_OPT_SOFT_ERROR =
+		12, /* get: errno of the last soft error (RFC 9293 MUST-47), and forgets it */
 };
 
 /* A snapshot of one connection, for TCP_INFO and `mangoctl connections`. */

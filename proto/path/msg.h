@@ -46,7 +46,7 @@ enum mg_msg_type {
 	MG_EV_RST_RCVD =
 		69, /* struct mg_ev_flow: valid reset; the flow is stopped, REMOVE is awaited */
 	MG_EV_TIMEOUT =
-		70, /* struct mg_ev_flow: RTO (value 0) or persist timer (1) expired; `count` times in a row */
+		70, /* struct mg_ev_flow: RTO or persist timer expired `count` times in a row; value: MG_TIMEOUT_PERSIST or bytes */
 	MG_EV_APP_CLOSE = 71, /* struct mg_ev_flow: MG_SHM_AF_CLOSE seen; value: unread bytes left */
 	MG_EV_APP_ABORT = 72, /* struct mg_ev_flow: MG_SHM_AF_ABORT seen */
 	MG_EV_APP_BROKEN =
@@ -61,6 +61,8 @@ enum mg_msg_type {
 	MG_EV_DOORBELL = 79, /* struct mg_ev_doorbell: a doorbell for a window that has no flow here */
 	MG_EV_APP_RINGS =
 		80, /* struct mg_msg_app: impossible ring indices: the application is to be detached */
+	MG_EV_MTU_PROBE =
+		81, /* struct mg_ev_flow: what became of MG_FLOW_OPT_MTU_PROBE; value: MG_MTU_PROBE_VALUE() */
 };
 
 struct mg_msg {
@@ -161,7 +163,8 @@ enum mg_flow_opt {
 	MG_FLOW_OPT_TOS,
 	MG_FLOW_OPT_MSS,
 	MG_FLOW_OPT_RTO_MIN_US,
-	MG_FLOW_OPT_DELACK_US
+	MG_FLOW_OPT_DELACK_US,
+	MG_FLOW_OPT_MTU_PROBE, /* payload bytes of one segment to try (RFC 4821); 0: do not */
 };
 
 struct mg_cmd_set_opt {
@@ -207,6 +210,20 @@ struct mg_ev_flow {
 	uint32_t count;
 	uint32_t value;
 };
+
+/* mg_ev_flow.value of MG_EV_TIMEOUT: the persist timer, or the bytes of the segment that was not acknowledged. */
+#define MG_TIMEOUT_PERSIST UINT32_MAX
+
+/* What became of a path MTU probe. */
+enum mg_mtu_outcome {
+	MG_MTU_UNKNOWN = 0, /* other losses, or it could not be sent */
+	MG_MTU_FITS,
+	MG_MTU_TOO_LARGE,
+};
+
+#define MG_MTU_PROBE_VALUE(bytes, outcome) ((uint32_t)(bytes) | (uint32_t)(outcome) << 16)
+#define MG_MTU_PROBE_BYTES(value) ((value)&0xffff)
+#define MG_MTU_PROBE_OUTCOME(value) ((enum mg_mtu_outcome)((value) >> 16))
 
 /*
  * The application let go of (or aborted) a window without an installed flow: connecting, or ended. Sent only

@@ -100,6 +100,7 @@ static void timed_out(struct mg_slow *s, struct mg_conn *c, const struct mg_ev_f
 		c->rexmt_since_ns = s->now_ns;
 	if (ev->count >= R1)
 		mg_neigh_suspect(s, c->neigh);
+	mg_pmtu_timed_out(s, c, ev);
 	if (c->flags & MG_CONN_ORPHAN)
 		most = mg_min_u32(most, ORPHAN_RETRIES);
 	if (user_timeout_is_over(s, c)) {
@@ -183,6 +184,9 @@ void mg_close_event(struct mg_slow *s, struct mg_conn *c, const struct mg_ev_flo
 		break;
 	case MG_EV_TIMEOUT:
 		timed_out(s, c, ev);
+		break;
+	case MG_EV_MTU_PROBE:
+		mg_pmtu_probed(s, c, ev->value);
 		break;
 	case MG_EV_APP_CLOSE:
 		if (!is_unannounced(s, c))

@@ -465,6 +465,8 @@ static bool send_one(struct mg_slow *s, struct mg_conn *c, uint32_t cmd)
 		return send_opt(s, c, MG_CMD_SET_OPT, MG_FLOW_OPT_TOS, c->tos);
 	case MG_CONN_CMD_MSS:
 		return send_opt(s, c, MG_CMD_SET_OPT, MG_FLOW_OPT_MSS, c->snd_mss);
+	case MG_CONN_CMD_MTU_PROBE:
+		return send_opt(s, c, MG_CMD_SET_OPT, MG_FLOW_OPT_MTU_PROBE, c->mtup_bytes);
 	case MG_CONN_CMD_CC:
 		return send_cc(s, c);
 	case MG_CONN_CMD_CLOSE:
@@ -554,6 +556,7 @@ void mg_conn_install(struct mg_slow *s, struct mg_conn *c, const struct mg_seg *
 	c->flow = MG_CONN_FLOW_INSTALLING;
 	mg_conn_command(s, c, MG_CONN_CMD_INSTALL);
 	mg_keepalive_start(s, c);
+	mg_pmtu_start(s, c);
 	if (c->flags & MG_CONN_CLOSE_ASKED)
 		mg_conn_command(s, c, MG_CONN_CMD_CLOSE);
 }
@@ -584,6 +587,8 @@ void mg_conn_timer(struct mg_slow *s, uint32_t idx)
 			mg_active_timer(s, c);
 		else if (i == MG_CONN_T_KEEPALIVE)
 			mg_keepalive_timer(s, c);
+		else if (i == MG_CONN_T_PMTU)
+			mg_pmtu_timer(s, c);
 		else
 			mg_close_orphan_timer(s, c);
 	}

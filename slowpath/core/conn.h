@@ -54,6 +54,7 @@ enum mg_conn_flag {
 	MG_CONN_WINDOW = 1 << 9,      /* holds a window and rings */
 	MG_CONN_PROBED = 1 << 10,     /* a keepalive report is awaited */
 	MG_CONN_SYN_LOST = 1 << 11,   /* our SYN or SYN-ACK was retransmitted */
+	MG_CONN_ICMP = 1 << 12,       /* an ICMP error waits for the worker's report */
 	MG_CONN_OWES_ACK = 1 << 30,   /* a segment came between flow and TIME-WAIT */
 };
 
@@ -70,10 +71,17 @@ enum mg_conn_cmd {
 	MG_CONN_CMD_PROBE = 1 << 8,
 	MG_CONN_CMD_REPORT = 1 << 9,
 	MG_CONN_CMD_REMOVE = 1 << 10,
+	MG_CONN_CMD_MTU_PROBE = 1 << 11,
 };
 
-/* What each is for: the SYN's retransmission; keepalive; FIN-WAIT-2 of a closed application. */
-enum mg_conn_timer { MG_CONN_T_REXMT, MG_CONN_T_KEEPALIVE, MG_CONN_T_ORPHAN, MG_CONN_T_NR };
+/* What each is for: the SYN's retransmission; keepalive; FIN-WAIT-2 of a closed application; a larger path MTU. */
+enum mg_conn_timer {
+	MG_CONN_T_REXMT,
+	MG_CONN_T_KEEPALIVE,
+	MG_CONN_T_ORPHAN,
+	MG_CONN_T_PMTU,
+	MG_CONN_T_NR
+};
 
 struct mg_conn {
 	struct mg_tuple_node node; /* first: found through the table of tuples */
@@ -103,15 +111,19 @@ struct mg_conn {
 	uint32_t snd_wnd; /* at INSTALL */
 	uint32_t mss_max; /* TCP_MAXSEG; 0: none */
 	uint32_t rcvbuf_bytes, sndbuf_bytes;
-	uint32_t adv_bytes; /* receive window offered in the handshake */
-	uint32_t icmp_seq;  /* of a "fragmentation needed" that waits for the worker's report */
-	uint32_t icmp_mtu;  /* 0: none waits */
+	uint32_t adv_bytes;      /* receive window offered in the handshake */
+	uint32_t icmp_seq;       /* what it quotes */
+	uint32_t icmp_mtu;       /* 0: it is not about that */
+	uint32_t icmp_error;     /* else what it says: errno */
 	uint64_t rx_off, tx_off; /* within the payload section */
 	uint64_t cookie;
-	struct mg_mac dmac; /* last told to the worker */
-	uint16_t reserved;
-	uint32_t srtt_us; /* of the handshake, later of the samples */
-	uint32_t error;   /* what the application will be told: positive errno */
+	struct mg_mac dmac;   /* last told to the worker */
+	uint16_t mtup_bytes;  /* segment size being probed; 0: none */
+	uint16_t mtup_high;   /* ... and the largest that may still fit */
+	uint8_t mtup_lost;    /* probes of this size lost */
+	uint8_t mtup_unknown; /* ... and without a result */
+	uint32_t srtt_us;     /* of the handshake, later of the samples */
+	uint32_t error;       /* what the application will be told: positive errno */
 	uint32_t soft_error;
 	uint32_t ka_idle_ms, ka_intvl_ms;
 	uint32_t user_timeout_ms;

@@ -23,6 +23,7 @@
 #include "slowpath/core/limit.h"
 #include "slowpath/core/listener.h"
 #include "slowpath/core/neigh.h"
+#include "slowpath/core/pmtu.h"
 #include "slowpath/core/ports.h"
 #include "slowpath/core/query.h"
 #include "slowpath/core/route.h"
@@ -32,19 +33,12 @@
 #include "slowpath/core/tuples.h"
 
 #define MG_SLOW_FRAME_MAX 9728 /* largest frame the slow path builds */
-#define MG_SLOW_PMTUS 64       /* remembered path MTUs */
 #define MG_SLOW_RESETS_PER_S 10000
 
 struct mg_slow_stats {
 #define MG_SLOW_STAT(name, help) uint64_t name;
 #include "slowpath/core/slow_stats.def"
 #undef MG_SLOW_STAT
-};
-
-struct mg_pmtu {
-	struct mg_addr dst;
-	uint32_t mtu; /* 0: free */
-	uint64_t expire_ns;
 };
 
 /* Ranges of timer ids. */
@@ -90,8 +84,7 @@ struct mg_slow {
 	struct mg_slow_app *apps;
 	uint32_t nr_apps; /* slots in use: 0..n-1 */
 	uint32_t port_counters[MG_PORTS_COUNTERS];
-	struct mg_pmtu pmtus[MG_SLOW_PMTUS];
-	uint32_t pmtu_next;
+	struct mg_pmtus pmtus;
 	struct mg_queries queries;
 	bool is_draining; /* no new connections */
 	bool is_drained;  /* and none left: it stays so */
@@ -111,9 +104,4 @@ static inline uint32_t mg_slow_worker_of(const struct mg_slow *s, const struct m
 {
 	return mg_tuple_hash(tuple, s->lim.hash_seed) % s->lim.nr_workers;
 }
-
-/* The MTU towards dst: the port's, or less if a router said so. */
-uint32_t mg_pmtu_of(const struct mg_slow *s, const struct mg_addr *dst);
-/* False: nothing new. */
-bool mg_pmtu_learn(struct mg_slow *s, const struct mg_addr *dst, uint32_t mtu);
 #endif

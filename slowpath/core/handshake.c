@@ -55,7 +55,7 @@ uint32_t mg_tsval(const struct mg_slow *s, uint32_t ts_offset)
 	return (uint32_t)mg_ns_to_ms(s->now_ns) + ts_offset;
 }
 
-static uint32_t headers_of(const struct mg_tuple *tuple)
+uint32_t mg_handshake_headers(const struct mg_tuple *tuple)
 {
 	return mg_addr_is_v4(&tuple->raddr) ? MG_IPV4_HLEN + MG_TCP_HLEN
 					    : MG_IPV6_HLEN + MG_TCP_HLEN;
@@ -63,7 +63,8 @@ static uint32_t headers_of(const struct mg_tuple *tuple)
 
 static uint16_t mss_of_mtu(const struct mg_slow *s, const struct mg_tuple *tuple, uint32_t mtu)
 {
-	uint32_t mss = mg_clamp_u32(mg_sub_sat_u32(mtu, headers_of(tuple)), 28, UINT16_MAX);
+	uint32_t mss = mg_clamp_u32(mg_sub_sat_u32(mtu, mg_handshake_headers(tuple)), 28,
+				    UINT16_MAX);
 
 	if (s->conf.mss != 0)
 		mss = mg_min_u32(mss, s->conf.mss);
@@ -84,7 +85,13 @@ uint16_t mg_handshake_mss(const struct mg_slow *s, const struct mg_tuple *tuple)
 uint16_t mg_handshake_snd_mss(const struct mg_slow *s, const struct mg_tuple *tuple,
 			      const struct mg_handshake *hs, uint32_t mss_max)
 {
-	uint32_t mss = mg_min_u32(hs->mss, mss_of_mtu(s, tuple, mg_pmtu_of(s, &tuple->raddr)));
+	return mg_handshake_snd_mss_at(s, tuple, hs, mss_max, mg_pmtu_of(s, &tuple->raddr));
+}
+
+uint16_t mg_handshake_snd_mss_at(const struct mg_slow *s, const struct mg_tuple *tuple,
+				 const struct mg_handshake *hs, uint32_t mss_max, uint32_t mtu)
+{
+	uint32_t mss = mg_min_u32(hs->mss, mss_of_mtu(s, tuple, mtu));
 
 	if (mss_max != 0)
 		mss = mg_min_u32(mss, mss_max);
@@ -232,37 +239,4 @@ bool mg_source_is_valid(const struct mg_slow *s, const struct mg_addr *src)
 	if (mg_addr_is_v4(src) && mg_addr_to_v4(src) >> 24 == 0)
 		return false;
 	return !mg_routes_is_broadcast(&s->routes, src) && !mg_routes_is_local(&s->routes, src);
-}
-
-uint32_t mg_pmtu_of(const struct mg_slow *s, const struct mg_addr *dst)
-{
-	struct mg_hop hop;
-	uint32_t mtu = mg_addr_is_v4(dst) ? 576 : MG_IPV6_MTU_MIN;
-
-	if (mg_routes_find(&s->routes, dst, &hop) == 0)
-		mtu = s->routes.ports[hop.port].mtu;
-	for (uint32_t i = 0; i < MG_SLOW_PMTUS; i++) {
-		const struct mg_pmtu *p = &s->pmtus[i];
-
-		if (p->mtu != 0 && p->expire_ns > s->now_ns && mg_addr_eq(&p->dst, dst))
-			return mg_min_u32(mtu, p->mtu);
-	}
-	return mtu;
-}
-
-#define PMTU_LIFE_NS (600 * MG_NS_PER_S) /* RFC 1191 6.3 */
-
-bool mg_pmtu_learn(struct mg_slow *s, const struct mg_addr *dst, uint32_t mtu)
-{
-	struct mg_pmtu *p = NULL;
-
-	if (mtu >= mg_pmtu_of(s, dst))
-		return false;
-	for (uint32_t i = 0; i < MG_SLOW_PMTUS && p == NULL; i++)
-		if (s->pmtus[i].mtu != 0 && mg_addr_eq(&s->pmtus[i].dst, dst))
-			p = &s->pmtus[i];
-	if (p == NULL)
-		p = &s->pmtus[s->pmtu_next++ % MG_SLOW_PMTUS];
-	*p = (struct mg_pmtu){ .dst = *dst, .mtu = mtu, .expire_ns = s->now_ns + PMTU_LIFE_NS };
-	return true;
 }

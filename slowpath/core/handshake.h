@@ -66,6 +66,11 @@ uint16_t mg_handshake_mss(const struct mg_slow *s, const struct mg_tuple *tuple)
 /* The largest payload we may send: min(peer's, path's) less options (RFC 9293 MUST-16). */
 uint16_t mg_handshake_snd_mss(const struct mg_slow *s, const struct mg_tuple *tuple,
 			      const struct mg_handshake *hs, uint32_t mss_max);
+/* The same on a path of that MTU. */
+uint16_t mg_handshake_snd_mss_at(const struct mg_slow *s, const struct mg_tuple *tuple,
+				 const struct mg_handshake *hs, uint32_t mss_max, uint32_t mtu);
+/* Bytes of the IP and TCP headers without options. */
+uint32_t mg_handshake_headers(const struct mg_tuple *tuple);
 /* Smallest shift with which the largest receive buffer fits into the window field. */
 uint8_t mg_handshake_rcv_ws(const struct mg_slow *s);
 /* What `opts` we offer in a SYN. */

@@ -3,9 +3,10 @@
  * icmp.c - ICMP: echo is answered; errors are believed as far as RFC 5927 lets us.
  *
  * Idea:    an error must quote a segment that we may have in flight: in SYN-SENT the very SYN, later a
- *          sequence number between SND.UNA and SND.NXT, which only the worker knows; so a "fragmentation
- *          needed" waits for its report. Errors never end a synchronised connection; in SYN-SENT only a
- *          closed port or protocol does, others are remembered and reported when retransmissions are over.
+ *          sequence number between SND.UNA and SND.NXT, which only the worker knows; so the error waits for
+ *          its report. Errors never end a synchronised connection; in SYN-SENT only a closed port or protocol
+ *          does (RFC 5461). Others are remembered until the peer is heard of again: the application can ask
+ *          for them, and is told when retransmissions are over.
  */
 #include <errno.h>
 
@@ -13,8 +14,6 @@
 #include "proto/wire/eth.h"
 #include "proto/wire/ipv6.h"
 #include "slowpath/core/engine.h"
-
-#define PMTU_MIN 552 /* as Linux: less is an attack or a broken router */
 
 /* Where the answer to an echo request goes, and from which address of ours. */
 static int echo_hop(struct mg_slow *s, const struct mg_ip_view *ip, uint16_t port,
@@ -62,12 +61,12 @@ static void echo(struct mg_slow *s, const struct mg_frame_view *fv, uint16_t por
 /* RFC 1191 5 and 7.1: a router that does not tell; the next plateau below. */
 static uint32_t plateau(uint32_t len)
 {
-	static const uint16_t table[] = { 32000, 17914, 8166, 4352, 2002, 1492, 1006, PMTU_MIN };
+	static const uint16_t table[] = { 32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68 };
 
 	for (uint32_t i = 0; i < MG_ARRAY_SIZE(table); i++)
 		if (table[i] < len)
 			return table[i];
-	return PMTU_MIN;
+	return 68;
 }
 
 static uint32_t errno_of(const struct mg_icmp_view *icmp)
@@ -96,7 +95,7 @@ static uint32_t mtu_of(const struct mg_icmp_view *icmp)
 {
 	if (!mg_addr_is_v4(&icmp->quote.raddr))
 		return mg_max_u32(icmp->mtu, MG_IPV6_MTU_MIN);
-	return mg_max_u32(icmp->mtu != 0 ? icmp->mtu : plateau(icmp->quote_l3_len), PMTU_MIN);
+	return icmp->mtu != 0 ? icmp->mtu : plateau(icmp->quote_l3_len);
 }
 
 static void opening_error(struct mg_slow *s, struct mg_conn *c, const struct mg_icmp_view *icmp)
@@ -121,40 +120,33 @@ static void error_for_conn(struct mg_slow *s, struct mg_conn *c, const struct mg
 			opening_error(s, c, icmp);
 		return;
 	}
-	if (icmp->error != MG_ICMP_ERR_TOO_BIG) {
-		s->stats.icmp_soft++;
-		c->soft_error = errno_of(icmp);
-		return;
-	}
-	if (c->flow != MG_CONN_FLOW_LIVE || c->icmp_mtu != 0)
-		return;
+	if (c->flow != MG_CONN_FLOW_LIVE || c->flags & MG_CONN_ICMP)
+		return; /* one at a time is enough: routers repeat themselves */
+	c->flags |= MG_CONN_ICMP;
 	c->icmp_seq = icmp->quote_seq;
-	c->icmp_mtu = mtu_of(icmp);
+	c->icmp_error = errno_of(icmp);
+	c->icmp_mtu = 0;
+	if (icmp->error == MG_ICMP_ERR_TOO_BIG)
+		c->icmp_mtu = mtu_of(icmp);
 	mg_conn_command(s, c, MG_CONN_CMD_REPORT);
 }
 
 /* The worker's books tell whether the quoted segment can be ours. */
 void mg_icmp_report(struct mg_slow *s, struct mg_conn *c, const struct mg_ev_removed *ev)
 {
-	uint32_t mtu = c->icmp_mtu;
-	uint16_t mss;
-
-	c->icmp_mtu = 0;
-	if (mtu == 0)
+	if ((c->flags & MG_CONN_ICMP) == 0)
 		return;
+	c->flags &= ~(uint32_t)MG_CONN_ICMP;
 	if (!mg_seq_between(c->icmp_seq, ev->snd_una, ev->snd_nxt)) {
 		s->stats.icmp_invalid++;
 		return;
 	}
-	if (!mg_pmtu_learn(s, &c->node.tuple.raddr, mtu))
+	if (c->icmp_mtu != 0) {
+		mg_pmtu_narrow(s, c, c->icmp_mtu);
 		return;
-	mss = mg_handshake_snd_mss(s, &c->node.tuple, &c->hs, c->mss_max);
-	if (mss >= c->snd_mss)
-		return;
-	s->stats.pmtu_updates++;
-	c->snd_mss = mss;
-	c->cc.mss = mss;
-	mg_conn_command(s, c, MG_CONN_CMD_PMTU);
+	}
+	s->stats.icmp_soft++;
+	c->soft_error = c->icmp_error;
 }
 
 static void error_input(struct mg_slow *s, const struct mg_icmp_view *icmp)

@@ -12,7 +12,7 @@ static int64_t seconds(uint32_t ms)
 	return ms / 1000;
 }
 
-void mg_option_get(struct mg_slow *s, const struct mg_conn *c, struct mg_ctl_opt *opt)
+void mg_option_get(struct mg_slow *s, struct mg_conn *c, struct mg_ctl_opt *opt)
 {
 	(void)s;
 	opt->status = 0;
@@ -47,6 +47,10 @@ void mg_option_get(struct mg_slow *s, const struct mg_conn *c, struct mg_ctl_opt
 		break;
 	case MG_CTL_OPT_LINGER_MS:
 		opt->value = c->linger_ms;
+		break;
+	case MG_CTL_OPT_SOFT_ERROR:
+		opt->value = c->soft_error;
+		c->soft_error = 0;
 		break;
 	default:
 		opt->status = -ENOPROTOOPT;

@@ -44,7 +44,7 @@ void mg_query_timer(struct mg_slow *s);
 void mg_query_listeners(struct mg_slow *s, const struct mg_slow_req *req);
 void mg_query_stats(struct mg_slow *s, struct mg_ctl_msg *msg);
 /* One item of GET_OPTION but MG_CTL_OPT_INFO. */
-void mg_option_get(struct mg_slow *s, const struct mg_conn *c, struct mg_ctl_opt *opt);
+void mg_option_get(struct mg_slow *s, struct mg_conn *c, struct mg_ctl_opt *opt);
 /* One item of SET_OPTION; returns 0 or -errno. */
 int mg_option_set(struct mg_slow *s, struct mg_conn *c, const struct mg_ctl_opt *opt);
 #endif

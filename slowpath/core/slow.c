@@ -281,6 +281,7 @@ static void on_flow_event(struct mg_slow *s, const struct mg_msg *ev)
 		break;
 	case MG_EV_NEIGH_CONFIRM:
 		mg_neigh_confirm(s, c->neigh);
+		c->soft_error = 0; /* whoever complained, it gets through */
 		break;
 	case MG_EV_APP_BROKEN:
 		mg_apps_broken(s, &s->apps[c->app]);

@@ -89,6 +89,13 @@ struct mg_slow_env {
 #define MG_SLOW_ROUTES_MAX 256
 #define MG_SLOW_NEIGHBOURS_STATIC_MAX 64
 
+/* tcp.mtu_probing (RFC 4821), as Linux counts them. */
+enum mg_mtu_probing {
+	MG_MTU_PROBING_OFF = 0,
+	MG_MTU_PROBING_BLACK_HOLE = 1, /* when full-sized segments time out again and again */
+	MG_MTU_PROBING_ALWAYS = 2,     /* begin small */
+};
+
 struct mg_slow_port {
 	struct mg_mac mac;
 	uint16_t mtu;
@@ -162,6 +169,10 @@ struct mg_slow_conf {
 	bool arp_gratuitous;  /* mg_slow_start() announces the addresses */
 	uint32_t dad_ms;      /* IPv6: addresses are tentative for so long; 0: used at once */
 	uint32_t challenge_ack_per_s;
+	uint32_t pmtu_min;      /* IPv4: a router that says less is taken to say this */
+	uint32_t pmtu_expire_s; /* what was learned of a path is tried anew after so long */
+	uint16_t base_mss;      /* where probing begins */
+	uint8_t mtu_probing;    /* enum mg_mtu_probing */
 	char congestion_control[16];
 };
 

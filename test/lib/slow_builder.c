@@ -9,7 +9,9 @@
 #include <cmocka.h>
 
 #include "proto/base/assert.h"
+#include "proto/base/endian.h"
 #include "proto/wire/checksum.h"
+#include "proto/wire/eth.h"
 
 static bool on_command(void *ctx, uint32_t worker, const struct mg_msg *cmd)
 {
@@ -81,6 +83,10 @@ void sb_conf_family(struct sb *b, bool v6)
 		.retries = 15,
 		.initial_cwnd_segments = 10,
 		.rto_initial_ms = 1000,
+		.pmtu_min = 552,
+		.pmtu_expire_s = 600,
+		.base_mss = 1024,
+		.mtu_probing = MG_MTU_PROBING_BLACK_HOLE,
 		.rto_min_ms = 200,
 		.rto_max_ms = 120000,
 		.delayed_ack_ms = 40,
@@ -258,6 +264,44 @@ void sb_rx_frame(struct sb *b, const uint8_t *frame, uint32_t len)
 	memcpy(pkt->data, frame, len);
 	mg_slow_event(b->s, 0, &pkt->msg, b->now_ns);
 	mg_slow_check(b->s);
+}
+
+void sb_rx_icmp(struct sb *b, uint8_t type, uint8_t code, uint32_t word, const void *body,
+		uint32_t len)
+{
+	uint8_t frame[1600];
+	struct mg_addr src = SB_PEER, dst = SB_US;
+	struct mg_ip_spec ip = {
+		.src = &src, .dst = &dst, .l4_len = 8 + len, .proto = MG_IPPROTO_ICMP, .ttl = 64
+	};
+	uint8_t *l4 = frame + MG_ETH_HLEN + MG_IPV4_HLEN;
+
+	(void)mg_wire_eth_emit(frame, &b->mac, &b->peer_mac, MG_ETHERTYPE_IPV4);
+	(void)mg_wire_ip_emit(frame + MG_ETH_HLEN, &ip);
+	memset(l4, 0, 8);
+	l4[0] = type;
+	l4[1] = code;
+	mg_store_be32(l4 + 4, word);
+	memcpy(l4 + 8, body, len);
+	mg_csum_store(l4 + 2, mg_csum_add(0, l4, 8 + len));
+	sb_rx_frame(b, frame, MG_ETH_HLEN + MG_IPV4_HLEN + 8 + len);
+}
+
+void sb_rx_icmp_error(struct sb *b, uint8_t type, uint8_t code, uint32_t word,
+		      const struct mg_tuple *t, uint32_t seq)
+{
+	uint8_t quote[64];
+	struct mg_frame_spec spec = {
+		.src = &t->laddr,
+		.dst = &t->raddr,
+		.payload_len = 1460,
+		.ttl = 64,
+		.csum = MG_TX_CSUM_NONE,
+		.tcp = { .sport = t->lport, .dport = t->rport, .seq = seq, .flags = MG_TCP_ACK },
+	};
+
+	(void)mg_wire_emit_ip_tcp(quote, &spec);
+	sb_rx_icmp(b, type, code, word, quote, MG_IPV4_HLEN + 8);
 }
 
 static bool is_zero(const struct mg_addr *a)

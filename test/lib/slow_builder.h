@@ -127,6 +127,12 @@ void sb_free(struct sb *b);
 
 void sb_rx(struct sb *b, const struct sb_seg *seg);
 void sb_rx_frame(struct sb *b, const uint8_t *frame, uint32_t len);
+/* An ICMP message from the peer; word: the second half of its header. */
+void sb_rx_icmp(struct sb *b, uint8_t type, uint8_t code, uint32_t word, const void *body,
+		uint32_t len);
+/* An ICMP error about a segment of ours (1460 bytes of payload) with this sequence number. */
+void sb_rx_icmp_error(struct sb *b, uint8_t type, uint8_t code, uint32_t word,
+		      const struct mg_tuple *t, uint32_t seq);
 /* Lets time pass, running timers. */
 void sb_wait(struct sb *b, uint64_t ns);
 /* The next packet, parsed: NULL if none was sent. Other commands in between are skipped. */

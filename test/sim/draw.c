@@ -177,6 +177,28 @@ static void draw_vanish(struct mg_sim_scenario *sc, struct mg_rng *r)
 	}
 }
 
+/* The route changes to a smaller MTU, and the router says so. */
+static void draw_path_mtu(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	for (int d = 0; d < 2; d++) {
+		sc->link[d].mtu = (uint16_t)between(r, 552, 1500);
+		sc->link[d].mtu_is_told = true;
+		sc->link[d].mtu_from_ns = 1000 * MG_NS_PER_S + between(r, 0, 300 * MG_NS_PER_MS);
+	}
+	for (uint32_t i = 0; i < sc->nr_clients; i++) {
+		sc->client[i].tx_bytes += 100000;
+		sc->client[i].write_max = mg_max_u32(sc->client[i].write_max, 1000);
+	}
+}
+
+/* ...or it does not (RFC 4821). */
+static void draw_black_hole(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	draw_path_mtu(sc, r);
+	for (int d = 0; d < 2; d++)
+		sc->link[d].mtu_is_told = false;
+}
+
 static void draw_quiet(struct mg_sim_scenario *sc, struct mg_rng *r)
 {
 	(void)sc;
@@ -201,6 +223,8 @@ static const struct {
 	{ "stall", draw_stall },
 	{ "never-reads", draw_never_reads },
 	{ "vanish", draw_vanish },
+	{ "path-mtu", draw_path_mtu },
+	{ "black-hole", draw_black_hole },
 };
 
 static void draw_plan(struct mg_sim_plan *p, struct mg_rng *r)
@@ -238,6 +262,8 @@ static void draw_host(struct mg_sim_scenario *sc, struct mg_rng *r, int h)
 		sc->host[h].mtu = (uint16_t)between(r, 576, 1500);
 		sc->host[1 - h].mtu = sc->host[h].mtu;
 	}
+	if (one_in(r, 8))
+		tcp->mtu_probing = MG_MTU_PROBING_ALWAYS;
 }
 
 static void draw_behaviour(struct mg_sim_scenario *sc, struct mg_rng *r)

@@ -306,7 +306,7 @@ static void probes_back_off(void **state)
 			    gap < (MG_NS_PER_S << (i - 1)) + FB_MS(1));
 	}
 	assert_true(fb_events(&b, MG_EV_TIMEOUT) >= 4);
-	assert_int_equal(b.ev[fb_event(&b, MG_EV_TIMEOUT)].value, 1);
+	assert_int_equal(b.ev[fb_event(&b, MG_EV_TIMEOUT)].value, MG_TIMEOUT_PERSIST);
 	fb_close(&b);
 }
 

@@ -39,6 +39,10 @@ static void setup(struct fixture *f, bool is_inline)
 	f->conf.tcp = (struct mg_slow_conf){
 		.ttl = 64,
 		.rto_initial_ms = 1000,
+		.pmtu_min = 552,
+		.pmtu_expire_s = 600,
+		.base_mss = 1024,
+		.mtu_probing = MG_MTU_PROBING_BLACK_HOLE,
 		.rto_min_ms = 200,
 		.rto_max_ms = 120000,
 		.initial_cwnd_segments = 10,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * slow_neigh_test.c - ARP: resolving, ageing, changes, conflicts; ICMP echo and errors; routes.
+ * slow_neigh_test.c - ARP: resolving, ageing, changes, conflicts; routes.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include "proto/wire/checksum.h"
 #include "proto/wire/eth.h"
 #include "test/lib/slow_builder.h"
 
@@ -290,142 +289,6 @@ static void test_table_full_evicts_unused(void **state)
 	sb_free(&b);
 }
 
-/* ---- ICMP ---- */
-
-static uint32_t icmp_frame(struct sb *b, uint8_t *frame, uint8_t type, uint8_t code, uint32_t word,
-			   const void *body, uint32_t len)
-{
-	struct mg_addr src = SB_PEER, dst = SB_US;
-	struct mg_ip_spec ip = {
-		.src = &src, .dst = &dst, .l4_len = 8 + len, .proto = MG_IPPROTO_ICMP, .ttl = 64
-	};
-	uint8_t *l4 = frame + MG_ETH_HLEN + MG_IPV4_HLEN;
-
-	(void)mg_wire_eth_emit(frame, &b->mac, &b->peer_mac, MG_ETHERTYPE_IPV4);
-	(void)mg_wire_ip_emit(frame + MG_ETH_HLEN, &ip);
-	memset(l4, 0, 8);
-	l4[0] = type;
-	l4[1] = code;
-	l4[4] = (uint8_t)(word >> 24);
-	l4[5] = (uint8_t)(word >> 16);
-	l4[6] = (uint8_t)(word >> 8);
-	l4[7] = (uint8_t)word;
-	memcpy(l4 + 8, body, len);
-	mg_csum_store(l4 + 2, mg_csum_add(0, l4, 8 + len));
-	return MG_ETH_HLEN + MG_IPV4_HLEN + 8 + len;
-}
-
-static void test_echo(void **state)
-{
-	struct sb b;
-	uint8_t frame[256], data[100];
-	const struct mg_frame_view *v;
-
-	(void)state;
-	sb_new(&b);
-	memset(data, 'x', sizeof(data));
-	sb_rx_frame(&b, frame,
-		    icmp_frame(&b, frame, MG_ICMP_ECHO, 0, 0x12340005, data, sizeof(data)));
-	v = sb_tx_frame(&b);
-	assert_non_null(v);
-	assert_int_equal(v->kind, MG_FRAME_ICMP);
-	assert_int_equal(v->icmp.type, MG_ICMP_ECHO_REPLY);
-	assert_int_equal(v->icmp.echo_id, 0x1234);
-	assert_int_equal(v->icmp.echo_seq, 5);
-	assert_true(is_addr(&v->ip.dst, SB_PEER) && is_addr(&v->ip.src, SB_US));
-	assert_int_equal(v->ip.l4_len, 108);
-	sb_free(&b);
-}
-
-/* An error about a segment of ours with this sequence number. */
-static void rx_error(struct sb *b, uint8_t code, uint32_t word, const struct mg_tuple *t,
-		     uint32_t seq)
-{
-	uint8_t frame[256], quote[64];
-	struct mg_frame_spec spec = {
-		.src = &t->laddr,
-		.dst = &t->raddr,
-		.payload_len = 1460,
-		.ttl = 64,
-		.csum = MG_TX_CSUM_NONE,
-		.tcp = { .sport = t->lport, .dport = t->rport, .seq = seq, .flags = MG_TCP_ACK },
-	};
-
-	(void)mg_wire_emit_ip_tcp(quote, &spec);
-	sb_rx_frame(b, frame, icmp_frame(b, frame, MG_ICMP_UNREACH, code, word, quote, 28));
-}
-
-static void test_icmp_in_syn_sent(void **state)
-{
-	struct sb b;
-	struct mg_seg syn;
-	uint32_t window;
-
-	(void)state;
-	sb_new(&b);
-	assert_int_equal(sb_connect(&b, &window), 0);
-	syn = *sb_tx(&b);
-	rx_error(&b, MG_ICMP_UNREACH_PORT, 0, &syn.tuple, syn.seq + 1); /* not our SYN */
-	assert_int_equal(b.s->stats.icmp_invalid, 1);
-	rx_error(&b, MG_ICMP_UNREACH_HOST, 0, &syn.tuple, syn.seq); /* soft: remembered (MUST-56) */
-	assert_int_equal(sb_conn(&b)->state, MG_TCP_SYN_SENT);
-	assert_int_equal(sb_conn(&b)->soft_error, EHOSTUNREACH);
-	rx_error(&b, MG_ICMP_UNREACH_PORT, 0, &syn.tuple, syn.seq);
-	assert_int_equal(b.app->windows[window].error, ECONNREFUSED);
-	sb_free(&b);
-	/* and when nothing but the soft error came, it is what the application learns */
-	sb_new(&b);
-	assert_int_equal(sb_connect(&b, &window), 0);
-	syn = *sb_tx(&b);
-	rx_error(&b, MG_ICMP_UNREACH_NET, 0, &syn.tuple, syn.seq);
-	sb_wait(&b, 200 * MG_NS_PER_S);
-	assert_int_equal(b.app->windows[window].error, ENETUNREACH);
-	sb_free(&b);
-}
-
-static void test_icmp_established_is_soft(void **state)
-{
-	struct sb b;
-	struct mg_conn *c;
-
-	(void)state;
-	sb_new(&b);
-	c = sb_established(&b);
-	rx_error(&b, MG_ICMP_UNREACH_PORT, 0, &c->node.tuple, c->hs.iss + 1);
-	rx_error(&b, MG_ICMP_UNREACH_PROTO, 0, &c->node.tuple, c->hs.iss + 1);
-	assert_int_equal(c->state, MG_TCP_ESTABLISHED);
-	assert_int_equal(b.s->stats.icmp_soft, 2);
-	sb_no_cmd(&b, MG_CMD_REMOVE);
-	sb_free(&b);
-}
-
-static void test_path_mtu(void **state)
-{
-	struct sb b;
-	struct mg_conn *c;
-	struct mg_ev_removed books = { 0 };
-
-	(void)state;
-	sb_new(&b);
-	c = sb_established(&b);
-	books.snd_una = c->hs.iss + 1;
-	books.snd_nxt = c->hs.iss + 5000;
-	rx_error(&b, MG_ICMP_UNREACH_FRAG_NEEDED, 1280, &c->node.tuple, c->hs.iss + 9000);
-	assert_non_null(sb_cmd(&b, MG_CMD_REPORT));
-	sb_report(&b, &books); /* not in flight: an attack (RFC 5927) */
-	sb_no_cmd(&b, MG_CMD_SET_PMTU);
-	rx_error(&b, MG_ICMP_UNREACH_FRAG_NEEDED, 1280, &c->node.tuple, c->hs.iss + 100);
-	sb_report(&b, &books);
-	assert_int_equal(sb_cmd(&b, MG_CMD_SET_PMTU)->opt.value, 1280 - 40 - 12);
-	rx_error(&b, MG_ICMP_UNREACH_FRAG_NEEDED, 68, &c->node.tuple, c->hs.iss + 100);
-	sb_report(&b, &books);
-	assert_int_equal(sb_cmd(&b, MG_CMD_SET_PMTU)->opt.value, 552 - 40 - 12); /* never below */
-	rx_error(&b, MG_ICMP_UNREACH_FRAG_NEEDED, 0, &c->node.tuple, c->hs.iss + 100);
-	sb_report(&b, &books);
-	sb_no_cmd(&b, MG_CMD_SET_PMTU); /* and never up */
-	sb_free(&b);
-}
-
 /* ---- routes ---- */
 
 static void test_longest_prefix(void **state)
@@ -493,10 +356,6 @@ int main(void)
 		cmocka_unit_test(test_used_neighbour_is_kept_fresh),
 		cmocka_unit_test(test_conflict_is_counted_and_defended),
 		cmocka_unit_test(test_table_full_evicts_unused),
-		cmocka_unit_test(test_echo),
-		cmocka_unit_test(test_icmp_in_syn_sent),
-		cmocka_unit_test(test_icmp_established_is_soft),
-		cmocka_unit_test(test_path_mtu),
 		cmocka_unit_test(test_longest_prefix),
 	};
 
