@@ -53,6 +53,11 @@ sim: deps        ## the simulator: SEEDS seeds (5000) from FROM (1) on
 	@scripts/build release
 	@build/release/test/sim/sim --seeds $(SEEDS) --from $(FROM)
 
+sim-table: deps  ## write test/sim/table.txt anew, after a wanted change of behaviour
+	@scripts/build release
+	@build/release/test/sim/sim --table >test/sim/table.txt
+	@git diff --stat -- test/sim/table.txt
+
 fuzz: deps       ## build the fuzz targets and run each for FUZZ_SECONDS (30)
 	@scripts/build fuzz
 	@scripts/fuzz

@@ -247,6 +247,7 @@ static void draw_plan(struct mg_sim_plan *p, struct mg_rng *r)
 
 static void draw_host(struct mg_sim_scenario *sc, struct mg_rng *r, int h)
 {
+	static const char *const algorithms[] = { "reno", "cubic", "dctcp", "bbr" };
 	struct mg_slow_conf *tcp = &sc->host[h].tcp;
 
 	tcp->sack = !one_in(r, 4);
@@ -254,7 +255,13 @@ static void draw_host(struct mg_sim_scenario *sc, struct mg_rng *r, int h)
 	tcp->window_scale = one_in(r, 4) ? 0xff : (uint8_t)between(r, 0, 8);
 	tcp->pacing = !one_in(r, 4);
 	(void)snprintf(tcp->congestion_control, sizeof(tcp->congestion_control), "%s",
-		       one_in(r, 2) ? "reno" : "cubic");
+		       algorithms[mg_rng_below(r, MG_ARRAY_SIZE(algorithms))]);
+	tcp->ecn = (uint8_t)mg_rng_below(r, 3);
+	tcp->ecn_abe = one_in(r, 2);
+	tcp->ecn_everywhere = one_in(r, 4);
+	tcp->idle_restart = !one_in(r, 4);
+	if (one_in(r, 4))
+		sc->link[h].mark_ppm = (uint32_t)between(r, 1000, 500000);
 	tcp->rcvbuf_bytes = 4096u << mg_rng_below(r, 6);
 	tcp->sndbuf_bytes = 4096u << mg_rng_below(r, 6);
 	tcp->rcvbuf_max_bytes = mg_max_u32(tcp->rcvbuf_max_bytes, tcp->rcvbuf_bytes);

@@ -4,6 +4,7 @@
  *
  * Use:     sim [--seeds N] [--from S]     runs S .. S+N-1, one TAP line per 25 seeds
  *          sim --seed S [--pcap FILE] [-v] replays one
+ *          sim --table                     prints throughput and fairness (test/sim/table.txt)
  * A failing seed prints itself, what went wrong, the command that replays it, and writes a capture.
  */
 #include <getopt.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "test/sim/scenario.h"
+#include "test/sim/table.h"
 
 #define BLOCK 25
 
@@ -84,8 +86,9 @@ static int run_many(uint64_t from, uint64_t count)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "seeds", 1, NULL, 'n' }, { "from", 1, NULL, 'f' }, { "seed", 1, NULL, 's' },
-		{ "pcap", 1, NULL, 'p' },  { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 }
+		{ "seeds", 1, NULL, 'n' }, { "from", 1, NULL, 'f' },  { "seed", 1, NULL, 's' },
+		{ "pcap", 1, NULL, 'p' },  { "table", 0, NULL, 't' }, { "help", 0, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
 	};
 	uint64_t from = 1, count = 500, seed = 0;
 	const char *pcap = NULL;
@@ -108,11 +111,14 @@ int main(int argc, char **argv)
 		case 'p':
 			pcap = optarg;
 			break;
+		case 't':
+			mg_sim_table(stdout);
+			return 0;
 		case 'v':
 			verbose = true;
 			break;
 		default:
-			printf("usage: sim [--seeds N] [--from S] | --seed S [--pcap FILE] [-v]\n");
+			printf("usage: sim [--seeds N] [--from S] | --seed S [--pcap FILE] [-v] | --table\n");
 			return c == 'h' ? 0 : 2;
 		}
 	}

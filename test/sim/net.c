@@ -27,6 +27,7 @@ struct direction {
 	uint64_t ip_frames;
 	uint64_t nth[NTH_MAX];
 	uint32_t nr_nth;
+	uint64_t queue_sum, queue_count;
 };
 
 struct mg_sim_net {
@@ -35,7 +36,7 @@ struct mg_sim_net {
 	struct pending *heap;
 	uint32_t nr, room;
 	uint64_t order;
-	uint64_t frames, lost;
+	uint64_t frames, lost, marked;
 	FILE *pcap;
 };
 
@@ -160,18 +161,24 @@ static bool is_lost(struct mg_sim_net *net, struct direction *d, bool is_ip, uin
 	return chance(net, c->loss_ppm);
 }
 
-/* When the bottleneck has sent the frame; false: its queue is full. */
-static bool shape(struct direction *d, uint32_t len, uint64_t now_ns, uint64_t *ret_ns)
+/* When the bottleneck has sent the frame; false: its queue is full. deep: it is to be marked. */
+static bool shape(struct direction *d, uint32_t len, uint64_t now_ns, uint64_t *ret_ns,
+		  bool *ret_deep)
 {
 	const struct mg_sim_link *c = &d->cond;
-	uint64_t start;
+	uint64_t start, queue;
 
 	*ret_ns = now_ns;
+	*ret_deep = false;
 	if (c->rate_Bps == 0)
 		return true;
 	start = d->busy_until_ns > now_ns ? d->busy_until_ns : now_ns;
-	if ((start - now_ns) * c->rate_Bps / MG_NS_PER_S + len > c->queue_bytes)
+	queue = (start - now_ns) * c->rate_Bps / MG_NS_PER_S;
+	d->queue_sum += queue;
+	d->queue_count++;
+	if (queue + len > c->queue_bytes)
 		return false;
+	*ret_deep = c->mark_bytes != 0 && queue >= c->mark_bytes;
 	d->busy_until_ns = start + len * MG_NS_PER_S / c->rate_Bps;
 	*ret_ns = d->busy_until_ns;
 	return true;
@@ -236,6 +243,29 @@ static bool is_too_big(struct mg_sim_net *net, int from, const uint8_t *frame, u
 	return true;
 }
 
+/* ECT becomes CE (RFC 3168 5); what is not ECN-capable stays as it is. False: it was not. */
+static bool mark(uint8_t *frame)
+{
+	uint8_t *ip = frame + ETH_LEN;
+	uint32_t sum;
+
+	if (frame[12] == 0x86) {
+		if ((ip[1] & 0x30) == 0)
+			return false;
+		ip[1] |= 0x30;
+		return true;
+	}
+	if ((ip[1] & 3) == 0)
+		return false;
+	/* RFC 1624: the checksum moves against the change of its word */
+	sum = (uint32_t)(uint16_t) ~(ip[10] << 8 | ip[11]) + (3u - (ip[1] & 3));
+	sum = (sum & 0xffff) + (sum >> 16);
+	ip[1] |= 3;
+	ip[10] = (uint8_t)(~sum >> 8);
+	ip[11] = (uint8_t)~sum;
+	return true;
+}
+
 void mg_sim_net_send(struct mg_sim_net *net, int from, const uint8_t *frame, uint32_t len,
 		     uint64_t now_ns)
 {
@@ -243,18 +273,25 @@ void mg_sim_net_send(struct mg_sim_net *net, int from, const uint8_t *frame, uin
 	bool is_ip = len > ETH_LEN && frame[12] == 0x08 && frame[13] == 0x00;
 	uint8_t damaged[16384];
 	uint64_t sent_ns;
+	bool deep;
 
 	MG_ASSERT(len <= sizeof(damaged));
 	net->frames++;
 	capture(net, frame, len, now_ns);
 	if (is_lost(net, d, is_ip, now_ns) ||
 	    (is_ip && is_too_big(net, from, frame, len, now_ns)) ||
-	    !shape(d, len, now_ns, &sent_ns)) {
+	    !shape(d, len, now_ns, &sent_ns, &deep)) {
 		net->lost++;
 		return;
 	}
-	if (is_ip && chance(net, d->cond.corrupt_ppm)) { /* ARP has no checksum to catch it */
+	if (is_ip && (deep || chance(net, d->cond.mark_ppm))) {
 		memcpy(damaged, frame, len);
+		if (mark(damaged))
+			net->marked++;
+		frame = damaged;
+	}
+	if (is_ip && chance(net, d->cond.corrupt_ppm)) { /* ARP has no checksum to catch it */
+		memmove(damaged, frame, len);
 		damaged[ETH_LEN + mg_rng_below(&net->rng, len - ETH_LEN)] ^=
 			(uint8_t)(1u << mg_rng_below(&net->rng, 8));
 		frame = damaged;
@@ -285,4 +322,19 @@ uint64_t mg_sim_net_frames(const struct mg_sim_net *net)
 uint64_t mg_sim_net_lost(const struct mg_sim_net *net)
 {
 	return net->lost;
+}
+
+uint64_t mg_sim_net_marked(const struct mg_sim_net *net)
+{
+	return net->marked;
+}
+
+uint64_t mg_sim_net_queue(struct mg_sim_net *net, int from)
+{
+	struct direction *d = &net->dir[from];
+	uint64_t mean = d->queue_count == 0 ? 0 : d->queue_sum / d->queue_count;
+
+	d->queue_sum = 0;
+	d->queue_count = 0;
+	return mean;
 }

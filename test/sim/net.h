@@ -28,6 +28,8 @@ struct mg_sim_link {
 	uint32_t corrupt_ppm;  /* one bit of the IP packet flips */
 	uint64_t rate_Bps;     /* 0: infinite */
 	uint32_t queue_bytes;  /* of the bottleneck; what does not fit is lost */
+	uint32_t mark_bytes;   /* this deep it marks what can be marked (CE); 0: never */
+	uint32_t mark_ppm;     /* these are marked by chance, if they can be */
 	uint64_t dead_from_ns; /* nothing passes in this span (0, 0: never) */
 	uint64_t dead_until_ns;
 };
@@ -56,4 +58,7 @@ uint64_t mg_sim_net_next_ns(const struct mg_sim_net *net);
 bool mg_sim_net_recv(struct mg_sim_net *net, uint64_t now_ns, struct mg_sim_frame *ret_frame);
 uint64_t mg_sim_net_frames(const struct mg_sim_net *net);
 uint64_t mg_sim_net_lost(const struct mg_sim_net *net);
+uint64_t mg_sim_net_marked(const struct mg_sim_net *net);
+/* Mean depth, in bytes, that the frames of a direction met at the bottleneck since this was last asked. */
+uint64_t mg_sim_net_queue(struct mg_sim_net *net, int from);
 #endif

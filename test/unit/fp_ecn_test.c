@@ -105,6 +105,29 @@ static void cwr_once(void **state)
 	fb_close(&b);
 }
 
+/* Nothing new leaves between an echo and the slow path's answer; CWR goes with the first data behind it. */
+static void echo_holds_back(void **state)
+{
+	const struct fb_out *o;
+
+	(void)state;
+	fb_open(&b, &(struct fb_conf){ .flags = MG_FLOW_ECN, .cwnd = 10000, .srtt_us = 50000 });
+	fb_app_write(&b, 30000);
+	fb_tx_clear(&b);
+	b.now += FB_MS(50);
+	FB_RX(&b, .ack = 2000, .flags = ECE);
+	FB_TX_NONE(&b);
+	fb_set_cc(&b, 5000, 5000);
+	FB_RX(&b, .ack = 4000, .flags = ECE);
+	FB_TX_NONE(&b); /* 6000 are out */
+	FB_RX(&b, .ack = 6000, .flags = ECE);
+	o = fb_tx(&b);
+	assert_int_equal(o->seq, 10000);
+	assert_true(o->flags & MG_TCP_CWR);
+	FB_TX_NONE(&b);
+	fb_close(&b);
+}
+
 /* A retransmission never carries CWR (6.1.2: "the first new data packet"); the next new segment does. */
 static void cwr_waits_for_new_data(void **state)
 {
@@ -293,6 +316,7 @@ int main(void)
 		cmocka_unit_test(without_agreement),
 		cmocka_unit_test(ect_on_new_data_only),
 		cmocka_unit_test(cwr_once),
+		cmocka_unit_test(echo_holds_back),
 		cmocka_unit_test(cwr_waits_for_new_data),
 		cmocka_unit_test(dctcp_acks_change_of_marking),
 		cmocka_unit_test(dctcp_change_with_nothing_owed),

@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cases_share.c - descriptors copied, handed on, and used by several threads and processes. */
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "test/posix/conform.h"
+
+extern char **environ;
+
+static int wait_child(int pid)
+{
+	int status = 0;
+
+	(void)waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+ON_BOTH(dup_shares)
+{
+	int fd = t_connected(t), copy = dup(fd);
+	char buf[8];
+
+	T(send(copy, "abc", 3, 0));
+	T(close(fd));
+	T(send(copy, "def", 3, 0));
+	t_peer(t, "recv 6");
+	t_peer_ok(t, "text xyz");
+	T(recv(copy, buf, sizeof(buf), 0));
+	T(close(copy));
+	t_peer(t, "recv_eof");
+}
+
+ON_BOTH(dup_shares_flags)
+{
+	int fd = t_connected(t), copy = dup(fd), c2;
+
+	T(fcntl(copy, F_SETFL, O_RDWR | O_NONBLOCK));
+	T(fcntl(fd, F_GETFL));
+	T(fcntl(fd, F_SETFD, FD_CLOEXEC));
+	T(fcntl(copy, F_GETFD));
+	c2 = fcntl(fd, F_DUPFD_CLOEXEC, 50);
+	t_say("at least 50: %d", c2 >= 50);
+	T(fcntl(c2, F_GETFD));
+	c2 = fcntl(fd, F_DUPFD, 60);
+	t_say("at least 60: %d", c2 >= 60);
+	T(fcntl(c2, F_GETFD));
+}
+
+ON_BOTH(dup2_over)
+{
+	int fd = t_connected(t), more = t_connected_more(t, 1);
+
+	T(dup2(fd, more) == more);
+	t_peer(t, "recv_eof"); /* connection 1 */
+	T(send(more, "abc", 3, 0));
+	t_peer_ok(t, "use 0");
+	t_peer(t, "recv 3");
+	T(dup2(fd, fd) == fd);
+	T(dup3(fd, fd, 0));
+	T(dup3(fd, 70, O_CLOEXEC));
+	T(fcntl(70, F_GETFD));
+	T(dup2(999, fd));
+	T(send(fd, "abc", 3, 0));
+}
+
+ON_BOTH(dup2_of_a_file_over)
+{
+	int fd = t_connected(t), p[2];
+
+	(void)!pipe(p);
+	T(dup2(p[1], fd) == fd);
+	t_peer(t, "recv_eof");
+	T(write(fd, "abc", 3));
+	char buf[8];
+	T(read(p[0], buf, 8));
+}
+
+ON_BOTH(number_used_again)
+{
+	int fd = t_connected(t), again;
+	char buf[8];
+
+	T(close(fd));
+	again = open("/dev/zero", O_RDONLY);
+	t_say("same number: %d", again == fd);
+	T(read(again, buf, 4));
+	T(close(again));
+	again = socket(AF_INET, SOCK_STREAM, 0);
+	T(recv(again, buf, 4, 0));
+}
+
+ON_BOTH(raw_close_behind_the_back)
+{
+	int fd = t_connected(t), again;
+	char buf[8];
+
+	(void)syscall(SYS_close, fd);
+	again = open("/dev/zero", O_RDONLY);
+	t_say("same number: %d", again == fd);
+	T(read(again, buf, 4));
+	t_peer(t, "recv_eof");
+}
+
+ON_BOTH(close_all_from_three)
+{
+	int fd = t_connected(t);
+
+	for (int i = 3; i < 190; i++)
+		(void)close(i);
+	t_peer(t, "recv_eof");
+	(void)fd;
+	TF(socket(AF_INET, SOCK_STREAM, 0));
+	t_peer_ok(t, "use 1");
+	t->port = (uint16_t)(t->port + 1);
+	t->active = true;
+	t_peer_ok(t, "listen %u", t->port);
+	{
+		struct sockaddr_storage a;
+		socklen_t len = t_peer_addr(t, t->port, &a);
+		int s = socket(AF_INET, SOCK_STREAM, 0);
+
+		T(connect(s, (struct sockaddr *)&a, len));
+		t_peer(t, "accept");
+		T(send(s, "x", 1, 0));
+		t_peer(t, "recv 1");
+	}
+}
+
+ON_BOTH(close_range_call)
+{
+	int fd = t_connected(t);
+
+	T(close_range((unsigned)fd, (unsigned)fd, 0));
+	t_peer(t, "recv_eof");
+	T(fcntl(fd, F_GETFD));
+	T(close_range(3, 190, CLOSE_RANGE_CLOEXEC));
+	T(close_range(5, 3, 0));
+}
+
+ON_BOTH(fork_child_uses_connection)
+{
+	int fd = t_connected(t), pid = fork();
+
+	if (pid == 0) {
+		char buf[8];
+
+		(void)send(fd, "child", 5, 0);
+		if (recv(fd, buf, 5, MSG_WAITALL) != 5 || memcmp(buf, "hello", 5) != 0)
+			_exit(1);
+		_exit(42);
+	}
+	t_peer(t, "recv 5");
+	t_peer_ok(t, "text hello");
+	T(wait_child(pid));
+	T(send(fd, "parent", 6, 0));
+	t_peer(t, "recv 6");
+	T(close(fd));
+	t_peer(t, "recv_eof");
+}
+
+ON_BOTH(fork_last_holder_closes)
+{
+	int fd = t_connected(t), pid = fork(), status;
+
+	if (pid == 0) {
+		t_sleep_ms(200);
+		(void)send(fd, "late", 4, 0);
+		_exit(0);
+	}
+	T(close(fd));
+	t_peer(t, "recv 4"); /* the child still has it */
+	status = wait_child(pid);
+	t_say("child %d", status);
+	t_peer(t, "recv_eof");
+}
+
+ON_BOTH(fork_child_killed)
+{
+	int fd = t_connected(t), pid = fork();
+
+	if (pid == 0) {
+		(void)pause();
+		_exit(0);
+	}
+	t_sleep_ms(50);
+	(void)kill(pid, SIGKILL);
+	T(wait_child(pid));
+	T(send(fd, "alive", 5, 0));
+	t_peer(t, "recv 5");
+}
+
+CASE(fork_shared_listener)
+{
+	int fd = t_listener(t, 16), pid[2];
+	int served = 0;
+
+	for (int i = 0; i < 2; i++) {
+		pid[i] = fork();
+		if (pid[i] != 0)
+			continue;
+		for (int n = 0; n < 3; n++) {
+			int c = accept(fd, NULL, NULL);
+
+			if (c < 0 || send(c, "hi", 2, 0) != 2)
+				_exit(1);
+			(void)close(c);
+		}
+		_exit(0);
+	}
+	T(close(fd));
+	for (int i = 0; i < 6; i++) {
+		t_peer_ok(t, "use %d", i);
+		t_peer_ok(t, "connect %u", t->port);
+		t_peer(t, "recv_eof");
+		served++;
+	}
+	t_say("%d served", served);
+	T(wait_child(pid[0]));
+	T(wait_child(pid[1]));
+	t_peer_ok(t, "use 7");
+	t_peer(t, "connect %u", t->port); /* the listener has no holder any more */
+}
+
+CASE(fork_per_connection)
+{
+	int fd = t_listener(t, 16);
+
+	for (int i = 0; i < 4; i++) {
+		int c, pid;
+
+		t_peer_ok(t, "use %d", i);
+		t_peer_ok(t, "connect %u", t->port);
+		c = accept(fd, NULL, NULL);
+		pid = fork();
+		if (pid == 0) {
+			char buf[8];
+			ssize_t n;
+
+			(void)close(fd);
+			while ((n = recv(c, buf, sizeof(buf), 0)) > 0)
+				(void)send(c, buf, (size_t)n, 0);
+			_exit(0);
+		}
+		(void)close(c);
+		t_peer_ok(t, "text hello");
+		t_peer(t, "recv 5");
+		t_peer_ok(t, "shut wr");
+		t_peer(t, "recv_eof");
+		T(wait_child(pid));
+	}
+}
+
+CASE(fork_child_listens)
+{
+	int pid = fork();
+
+	if (pid == 0) {
+		int fd = t_listener(t, 4), c;
+
+		t_peer_ok(t, "connect %u", t->port);
+		c = accept(fd, NULL, NULL);
+		(void)send(c, "abc", 3, 0);
+		t_peer(t, "recv 3");
+		_exit(c >= 0 ? 0 : 1);
+	}
+	T(wait_child(pid));
+}
+
+ON_BOTH(vfork_and_exec)
+{
+	int fd = t_connected(t), pid = vfork();
+
+	if (pid == 0) {
+		(void)execl("/bin/true", "true", (char *)NULL);
+		_exit(9);
+	}
+	T(wait_child(pid));
+	T(send(fd, "abc", 3, 0));
+	t_peer(t, "recv 3");
+}
+
+ON_BOTH(exec_inherits)
+{
+	int fd = t_connected(t), pid = fork();
+
+	if (pid == 0) {
+		(void)dup2(fd, 0);
+		(void)dup2(fd, 1);
+		(void)execl("/bin/sh", "sh", "-c", "read line; echo got $line", (char *)NULL);
+		_exit(9);
+	}
+	(void)close(fd);
+	t_peer_ok(t, "send 5");
+	t_peer_ok(t, "shut wr");
+	T(wait_child(pid));
+	t_peer(t, "recv_eof");
+}
+
+ON_BOTH(spawn_inherits)
+{
+	char *argv[] = { (char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c",
+			 (char *)(uintptr_t) "cat", NULL };
+	posix_spawn_file_actions_t fa;
+	int fd = t_connected(t);
+	pid_t pid = -1;
+
+	(void)posix_spawn_file_actions_init(&fa);
+	(void)posix_spawn_file_actions_adddup2(&fa, fd, 0);
+	(void)posix_spawn_file_actions_adddup2(&fa, fd, 1);
+	(void)posix_spawn_file_actions_addclose(&fa, fd);
+	T(posix_spawn(&pid, "/bin/sh", &fa, NULL, argv, environ));
+	(void)close(fd);
+	t_peer_ok(t, "text hello");
+	t_peer_ok(t, "shut wr");
+	t_peer(t, "recv_eof");
+	T(wait_child(pid));
+}
+
+ON_BOTH(cloexec_closes)
+{
+	int fd = t_connected(t), pid;
+
+	T(fcntl(fd, F_SETFD, FD_CLOEXEC));
+	pid = fork();
+	if (pid == 0) {
+		(void)execl("/bin/sleep", "sleep", "1", (char *)NULL);
+		_exit(9);
+	}
+	t_sleep_ms(100);
+	T(close(fd));
+	t_peer(t, "recv_eof"); /* at once: the program that was started does not hold it */
+	T(kill(pid, SIGKILL));
+	(void)wait_child(pid);
+}
+
+ON_BOTH(exec_fails)
+{
+	int fd = t_connected(t), pid = fork();
+
+	if (pid == 0) {
+		(void)execl("/nonexistent", "x", (char *)NULL);
+		_exit(send(fd, "abc", 3, 0) == 3 ? 5 : 6);
+	}
+	T(wait_child(pid));
+	t_peer(t, "recv 3");
+}
+
+ON_BOTH(pass_by_unix_socket)
+{
+	int fd = t_connected(t), sv[2], pid;
+	char control[CMSG_SPACE(sizeof(int))] = "", data = 'x';
+	struct iovec v = { &data, 1 };
+	struct msghdr m = { .msg_iov = &v,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
+			    .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	(void)socketpair(AF_UNIX, SOCK_STREAM, 0, sv);
+	pid = fork();
+	if (pid == 0) {
+		int got;
+
+		(void)close(fd);
+		if (recvmsg(sv[1], &m, 0) != 1)
+			_exit(1);
+		memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(got));
+		_exit(send(got, "passed", 6, 0) == 6 ? 0 : 2);
+	}
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	T(sendmsg(sv[0], &m, 0));
+	T(wait_child(pid));
+	t_peer(t, "recv 6");
+}
+
+struct job {
+	int fd;
+	long result;
+	int err;
+};
+
+static void *reader(void *arg)
+{
+	struct job *j = arg;
+	char buf[16];
+
+	j->result = recv(j->fd, buf, sizeof(buf), 0);
+	j->err = errno;
+	return NULL;
+}
+
+ON_BOTH(threads_read_and_write)
+{
+	struct job j = { .fd = t_connected(t) };
+	pthread_t th;
+
+	(void)pthread_create(&th, NULL, reader, &j);
+	t_sleep_ms(50);
+	T(send(j.fd, "abc", 3, 0));
+	t_peer(t, "recv 3");
+	t_peer_ok(t, "text hello");
+	(void)pthread_join(th, NULL);
+	t_say("reader %ld", j.result);
+}
+
+ON_BOTH(threads_two_readers)
+{
+	int fd = t_connected(t);
+	struct job j[2] = { { .fd = fd }, { .fd = fd } };
+	pthread_t th[2];
+
+	for (int i = 0; i < 2; i++)
+		(void)pthread_create(&th[i], NULL, reader, &j[i]);
+	t_sleep_ms(50);
+	t_peer_ok(t, "text abc");
+	t_sleep_ms(50);
+	t_peer_ok(t, "text def");
+	for (int i = 0; i < 2; i++)
+		(void)pthread_join(th[i], NULL);
+	t_say("together %ld", j[0].result + j[1].result);
+}
+
+ON_BOTH(thread_shutdown_wakes_reader)
+{
+	struct job j = { .fd = t_connected(t) };
+	pthread_t th;
+
+	(void)pthread_create(&th, NULL, reader, &j);
+	t_sleep_ms(80);
+	T(shutdown(j.fd, SHUT_RDWR));
+	(void)pthread_join(th, NULL);
+	t_say("reader %ld", j.result);
+}
+
+static void *acceptor(void *arg)
+{
+	struct job *j = arg;
+
+	j->result = accept(j->fd, NULL, NULL) >= 0;
+	return NULL;
+}
+
+CASE(threads_accept)
+{
+	int fd = t_listener(t, 16);
+	struct job j[4];
+	pthread_t th[4];
+
+	for (int i = 0; i < 4; i++) {
+		j[i] = (struct job){ .fd = fd };
+		(void)pthread_create(&th[i], NULL, acceptor, &j[i]);
+	}
+	t_sleep_ms(50);
+	for (int i = 0; i < 4; i++) {
+		t_peer_ok(t, "use %d", i);
+		t_peer_ok(t, "connect %u", t->port);
+	}
+	for (int i = 0; i < 4; i++) {
+		(void)pthread_join(th[i], NULL);
+		t_say("accepted %ld", j[i].result);
+	}
+}
+
+struct shared_set {
+	int ep, fd;
+	int served;
+	pthread_mutex_t lock;
+};
+
+static void *worker(void *arg)
+{
+	struct shared_set *s = arg;
+	struct epoll_event ev;
+	char buf[64];
+
+	while (epoll_wait(s->ep, &ev, 1, 600) == 1) {
+		if (recv(ev.data.fd, buf, sizeof(buf), MSG_DONTWAIT) > 0) {
+			(void)pthread_mutex_lock(&s->lock);
+			s->served++;
+			(void)pthread_mutex_unlock(&s->lock);
+		}
+		ev.events = EPOLLIN | EPOLLONESHOT;
+		(void)epoll_ctl(s->ep, EPOLL_CTL_MOD, ev.data.fd, &ev);
+	}
+	return NULL;
+}
+
+ON_BOTH(threads_share_an_epoll_set)
+{
+	struct shared_set s = { .ep = epoll_create1(0), .lock = PTHREAD_MUTEX_INITIALIZER };
+	pthread_t th[3];
+	int fd[4];
+
+	fd[0] = t_connected(t);
+	for (int i = 1; i < 4; i++)
+		fd[i] = t_connected_more(t, i);
+	for (int i = 0; i < 4; i++) {
+		struct epoll_event ev = { .events = EPOLLIN | EPOLLONESHOT, .data.fd = fd[i] };
+
+		(void)epoll_ctl(s.ep, EPOLL_CTL_ADD, fd[i], &ev);
+	}
+	for (int i = 0; i < 3; i++)
+		(void)pthread_create(&th[i], NULL, worker, &s);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 4; i++) {
+			t_peer_ok(t, "use %d", i);
+			t_peer_ok(t, "text abc");
+		}
+		t_sleep_ms(60);
+	}
+	for (int i = 0; i < 3; i++)
+		(void)pthread_join(th[i], NULL);
+	t_say("served %d", s.served);
+}
+
+ON_BOTH(thread_close_while_reading)
+{
+	struct job j = { .fd = t_connected(t) };
+	pthread_t th;
+
+	(void)pthread_create(&th, NULL, reader, &j);
+	t_sleep_ms(50);
+	t_peer_ok(t, "later 100 text abc");
+	T(close(j.fd));
+	(void)pthread_join(th, NULL);
+	t_say("the reader ended: %d", j.result == 3 || j.result == -1);
+}
+
+CASE(limit_of_descriptors)
+{
+	struct rlimit r = { 30, 30 };
+	int n = 0, fd;
+
+	(void)t;
+	T(setrlimit(RLIMIT_NOFILE, &r));
+	while (n < 40 && (fd = socket(AF_INET, SOCK_STREAM, 0)) >= 0)
+		n++;
+	t_say("errno %s", t_errno(errno));
+	t_say("more than 20: %d", n > 20);
+}
