@@ -113,7 +113,8 @@ static int request_listen(struct mg_lst *lst, const struct mg_lst_params *params
 	item = &msg->listen[0];
 	item->addr = params->addr;
 	item->port = params->port;
-	item->flags = params->reuseport ? MG_CTL_LISTEN_REUSEPORT : 0;
+	item->flags = (uint16_t)((params->reuseport ? MG_CTL_LISTEN_REUSEPORT : 0) |
+				 (params->v6only ? MG_CTL_LISTEN_V6ONLY : 0));
 	item->backlog = params->backlog;
 	item->context = lst->src.ctx->index;
 	item->rcvbuf_bytes = params->rcvbuf_bytes;

@@ -44,6 +44,7 @@ struct mg_lst_params {
 	struct mg_addr addr;
 	uint16_t port;
 	bool reuseport;
+	bool v6only; /* of :: */
 	uint32_t backlog;
 	uint32_t rcvbuf_bytes; /* 0: default */
 	uint32_t sndbuf_bytes;

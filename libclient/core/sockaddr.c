@@ -50,3 +50,25 @@ void mg_sockaddr_fill(int family, const struct mg_addr *addr, uint16_t port,
 		memcpy(ret_sa, from, *len < whole ? *len : whole);
 	*len = whole;
 }
+
+uint32_t mg_sockaddr_scope(const struct sockaddr *sa, socklen_t len)
+{
+	struct sockaddr_in6 in6;
+
+	if (len < sizeof(in6) || sa->sa_family != AF_INET6)
+		return 0;
+	memcpy(&in6, sa, sizeof(in6));
+	return in6.sin6_scope_id;
+}
+
+void mg_sockaddr_set_scope(struct sockaddr *ret_sa, socklen_t room, uint32_t scope)
+{
+	struct sockaddr_in6 in6;
+
+	if (ret_sa == NULL || room < sizeof(in6) || ret_sa->sa_family != AF_INET6)
+		return;
+	memcpy(&in6, ret_sa, sizeof(in6));
+	if (IN6_IS_ADDR_LINKLOCAL(&in6.sin6_addr))
+		in6.sin6_scope_id = scope;
+	memcpy(ret_sa, &in6, sizeof(in6));
+}

@@ -12,12 +12,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "libclient/examples/endpoint.h"
+
 /* What the buffers on the way hold, so that both sides can send at the same time. */
 #define BYTES_MAX 32768
 
 struct args {
 	const char *address;
-	struct sockaddr_in to;
+	struct endpoint to;
 	size_t bytes;
 	uint32_t count;
 };
@@ -103,8 +105,7 @@ static int run(const struct args *args)
 	if (err == 0)
 		err = mango_socket_open(sock, &options);
 	if (err == 0)
-		err = mango_socket_connect(sock, (const struct sockaddr *)&args->to,
-					   sizeof(args->to));
+		err = mango_socket_connect(sock, &args->to.any, endpoint_len(&args->to));
 	code = err < 0 ? fail("connect", err) : talk(sock, args);
 	(void)mango_socket_destroy(sock);
 	(void)mango_tcp_destroy(tcp);
@@ -137,9 +138,9 @@ static int parse(int argc, char **argv, struct args *args)
 		if (c == 'a')
 			args->address = optarg;
 		else if (c == 't')
-			has_to = inet_pton(AF_INET, optarg, &args->to.sin_addr) == 1;
+			has_to = endpoint_set(&args->to, optarg);
 		else if (c == 'p')
-			args->to.sin_port = htons((uint16_t)atoi(optarg));
+			endpoint_set_port(&args->to, (uint16_t)atoi(optarg));
 		else if (c == 'b')
 			args->bytes = strtoul(optarg, NULL, 10);
 		else if (c == 'c')
@@ -155,9 +156,7 @@ static int parse(int argc, char **argv, struct args *args)
 
 int main(int argc, char **argv)
 {
-	struct args args = { .to = { .sin_family = AF_INET, .sin_port = htons(7) },
-			     .bytes = 64,
-			     .count = 1000 };
+	struct args args = { .to = endpoint_any(7), .bytes = 64, .count = 1000 };
 	int code = parse(argc, argv, &args);
 
 	if (code != 0) {

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libclient/examples/endpoint.h"
 #include "libclient/examples/sha256.h"
 
 #define BUF_BYTES 65536
@@ -241,7 +242,7 @@ static int serve(struct server *s)
 	return 0;
 }
 
-static int open_listener(struct server *s, const char *address, const struct sockaddr_in *addr)
+static int open_listener(struct server *s, const char *address, const struct endpoint *addr)
 {
 	struct mango_socket_options options = { .size = sizeof(options),
 						.nonblocking = 1,
@@ -261,7 +262,7 @@ static int open_listener(struct server *s, const char *address, const struct soc
 	if (err == 0)
 		err = mango_socket_open(s->listener, &options);
 	if (err == 0)
-		err = mango_socket_bind(s->listener, (const struct sockaddr *)addr, sizeof(*addr));
+		err = mango_socket_bind(s->listener, &addr->any, endpoint_len(addr));
 	if (err == 0)
 		err = mango_socket_listen(s->listener, 4096);
 	if (err == 0)
@@ -283,7 +284,7 @@ static void usage(FILE *to)
 	fputs("usage: echo_server [--address DAEMON] [--bind ADDR] [--port PORT]\n"
 	      "                   [--echo | --sink | --source | --digest] [--busy]\n"
 	      "  --address  where mangod is (local:NAME, HOST:PORT, unix:PATH; default: MANGO_ADDRESS, local:mango)\n"
-	      "  --bind     local address (0.0.0.0: all of mangod's)\n"
+	      "  --bind     local address (0.0.0.0: all IPv4 ones of mangod; ::: those of IPv6 as well)\n"
 	      "  --port     port (7)\n"
 	      "  --echo     send back what comes (default)\n"
 	      "  --sink     read and throw away\n"
@@ -294,7 +295,7 @@ static void usage(FILE *to)
 }
 
 static int parse(int argc, char **argv, struct server *s, const char **address,
-		 struct sockaddr_in *addr)
+		 struct endpoint *addr)
 {
 	static const struct option options[] = {
 		{ "address", 1, NULL, 'a' }, { "bind", 1, NULL, 'b' }, { "port", 1, NULL, 'p' },
@@ -313,10 +314,10 @@ static int parse(int argc, char **argv, struct server *s, const char **address,
 		} else if (c == 'a') {
 			*address = optarg;
 		} else if (c == 'b') {
-			if (inet_pton(AF_INET, optarg, &addr->sin_addr) != 1)
+			if (!endpoint_set(addr, optarg))
 				return 2;
 		} else if (c == 'p') {
-			addr->sin_port = htons((uint16_t)atoi(optarg));
+			endpoint_set_port(addr, (uint16_t)atoi(optarg));
 		} else if (c == 'y') {
 			s->busy = true;
 		} else {
@@ -329,7 +330,7 @@ static int parse(int argc, char **argv, struct server *s, const char **address,
 int main(int argc, char **argv)
 {
 	static struct server s;
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(7) };
+	struct endpoint addr = endpoint_any(7);
 	struct sigaction action = { .sa_handler = on_signal };
 	const char *address = NULL;
 	int code = parse(argc, argv, &s, &address, &addr);

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libclient/examples/endpoint.h"
 #include "libclient/examples/sha256.h"
 
 #define BUF_BYTES (256 * 1024)
@@ -24,7 +25,7 @@ struct args {
 	const char *address;
 	const char *send;
 	const char *receive;
-	struct sockaddr_in addr;
+	struct endpoint addr;
 };
 
 struct handles {
@@ -154,8 +155,7 @@ static int connect_to(struct handles *h, const struct args *args)
 	int err = mango_socket_create(h->tcp, &h->sock);
 
 	if (err == 0)
-		err = mango_socket_connect(h->sock, (const struct sockaddr *)&args->addr,
-					   sizeof(args->addr));
+		err = mango_socket_connect(h->sock, &args->addr.any, endpoint_len(&args->addr));
 	return err < 0 ? fail("connect", err) : 0;
 }
 
@@ -164,8 +164,7 @@ static int accept_one(struct handles *h, const struct args *args)
 	int err = mango_socket_create(h->tcp, &h->listener);
 
 	if (err == 0)
-		err = mango_socket_bind(h->listener, (const struct sockaddr *)&args->addr,
-					sizeof(args->addr));
+		err = mango_socket_bind(h->listener, &args->addr.any, endpoint_len(&args->addr));
 	if (err == 0)
 		err = mango_socket_listen(h->listener, 1);
 	if (err == 0) {
@@ -240,9 +239,9 @@ static int parse(int argc, char **argv, struct args *args)
 		else if (c == 'r')
 			args->receive = optarg;
 		else if (c == 't')
-			has_to = inet_pton(AF_INET, optarg, &args->addr.sin_addr) == 1;
+			has_to = endpoint_set(&args->addr, optarg);
 		else if (c == 'p')
-			args->addr.sin_port = htons((uint16_t)atoi(optarg));
+			endpoint_set_port(&args->addr, (uint16_t)atoi(optarg));
 		else
 			return c == 'h' ? 1 : 2;
 	}
@@ -253,7 +252,7 @@ static int parse(int argc, char **argv, struct args *args)
 
 int main(int argc, char **argv)
 {
-	struct args args = { .addr = { .sin_family = AF_INET, .sin_port = htons(9001) } };
+	struct args args = { .addr = endpoint_any(9001) };
 	int code = parse(argc, argv, &args);
 
 	if (code != 0) {

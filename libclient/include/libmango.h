@@ -392,7 +392,10 @@ MANGO_API mango_status_e mango_socket_open(mango_socket_h sock,
 					   const struct mango_socket_options *options);
 
 /**
- * Sets the local address: one of the daemon's, or the wildcard; port 0: any. The daemon checks it when the
+ * Sets the local address: one of the daemon's, or the wildcard; port 0: any. A listener on the IPv6 wildcard takes
+ * IPv4 as well (peers look like ::ffff:192.0.2.1), unless IPV6_V6ONLY was set before. Scope ids of link-local
+ * addresses count the daemon's ports from 1, in every call; with one port any scope id means that one.
+ The daemon checks it when the
  * socket listens or connects; -EINVAL: bound or connected already; -EAFNOSUPPORT.
  */
 MANGO_API mango_status_e mango_socket_bind(mango_socket_h sock, const struct sockaddr *addr,
@@ -494,7 +497,8 @@ MANGO_API mango_status_e mango_socket_destroy(mango_socket_h sock);
  * Options as setsockopt() has them. SOL_SOCKET: SO_RCVTIMEO, SO_SNDTIMEO, SO_LINGER, SO_KEEPALIVE, SO_REUSEADDR
  * (accepted; a port in TIME-WAIT never stands in the way), SO_REUSEPORT, SO_RCVBUF and SO_SNDBUF (before listen
  * or connect). IPPROTO_TCP: TCP_NODELAY, TCP_CORK, TCP_QUICKACK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT,
- * TCP_USER_TIMEOUT, TCP_CONGESTION, TCP_MAXSEG. IPPROTO_IP: IP_TOS, IP_TTL.
+ * TCP_USER_TIMEOUT, TCP_CONGESTION, TCP_MAXSEG. IPPROTO_IP: IP_TOS, IP_TTL. IPPROTO_IPV6: IPV6_V6ONLY (before
+ * bind), IPV6_TCLASS, IPV6_UNICAST_HOPS (-1: the default).
  *
  * @return 0; -ENOPROTOOPT: any other; -EINVAL: wrong size or value
  *

@@ -48,6 +48,7 @@ struct mg_sockopts {
 	bool nonblocking;
 	bool reuseaddr;
 	bool reuseport;
+	bool v6only; /* of a socket bound to :: */
 	bool nodelay;
 	bool cork;
 	bool linger_on;
@@ -80,7 +81,8 @@ struct mg_socket {
 	bool is_shut;         /* a listener was shut down */
 	struct mg_addr laddr; /* as bound */
 	uint16_t lport;
-	int error; /* of a connect that failed: positive, for SO_ERROR */
+	uint32_t scope; /* of a link-local laddr, as bound */
+	int error;      /* of a connect that failed: positive, for SO_ERROR */
 	void *user_data;
 	uint32_t interest; /* enum mango_event_bit; under the context's lock */
 	struct mg_watch watch;

@@ -61,6 +61,7 @@ static int write_int(struct opt_value *v, int value)
 enum {
 	LOCAL_REUSEADDR,
 	LOCAL_REUSEPORT,
+	LOCAL_V6ONLY,
 	LOCAL_NODELAY,
 	LOCAL_CORK,
 	LOCAL_QUICKACK,
@@ -75,6 +76,8 @@ static bool *flag_of(struct mg_sockopts *o, int which)
 		return &o->reuseaddr;
 	case LOCAL_REUSEPORT:
 		return &o->reuseport;
+	case LOCAL_V6ONLY:
+		return &o->v6only;
 	case LOCAL_NODELAY:
 		return &o->nodelay;
 	case LOCAL_CORK:
@@ -266,6 +269,28 @@ static int set_daemon(struct mg_socket *sock, const struct opt_def *def, struct 
 	return remember(sock, (uint32_t)def->arg);
 }
 
+/* Of IPv6: -1 takes back what was set; a connection that has begun keeps what it has. */
+static int set_daemon6(struct mg_socket *sock, const struct opt_def *def, struct opt_value *v)
+{
+	int value, err = read_int(v, &value);
+
+	if (err < 0)
+		return err;
+	if (value != -1)
+		return set_daemon(sock, def, v);
+	sock->opts.daemon_set &= ~(1u << def->arg);
+	sock->opts.daemon_value[def->arg] = 0;
+	return 0;
+}
+
+/* RFC 3493 5.3: before the socket is bound, whose meaning it changes. */
+static int set_v6only(struct mg_socket *sock, const struct opt_def *def, struct opt_value *v)
+{
+	if (sock->kind != MG_SOCK_NEW || sock->is_bound)
+		return -EINVAL;
+	return set_flag(sock, def, v);
+}
+
 static int request_get(struct mg_socket *sock, uint32_t option, struct mg_ctl_opt *ret_opt)
 {
 	struct mg_ctl_msg *msg = mg_client_msg(MG_CTL_TCP_GET_OPTION, 1);
@@ -442,6 +467,9 @@ static const struct opt_def defs[] = {
 	{ IPPROTO_TCP, TCP_INFO, NULL, get_info, 0, 0, 0 },
 	{ IPPROTO_IP, IP_TOS, set_daemon, get_daemon, MG_CTL_OPT_TOS, 0, 255 },
 	{ IPPROTO_IP, IP_TTL, set_daemon, get_daemon, MG_CTL_OPT_TTL, 1, 255 },
+	{ IPPROTO_IPV6, IPV6_V6ONLY, set_v6only, get_flag, LOCAL_V6ONLY, 0, 0 },
+	{ IPPROTO_IPV6, IPV6_TCLASS, set_daemon6, get_daemon, MG_CTL_OPT_TOS, 0, 255 },
+	{ IPPROTO_IPV6, IPV6_UNICAST_HOPS, set_daemon6, get_daemon, MG_CTL_OPT_TTL, 1, 255 },
 };
 
 static const struct opt_def *find(int level, int name)

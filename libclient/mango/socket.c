@@ -130,6 +130,9 @@ mango_status_e mango_socket_bind(mango_socket_h h, const struct sockaddr *addr, 
 	err = mg_sockaddr_parse(addr, len, &sock->laddr, &sock->lport);
 	if (err < 0)
 		return err;
+	if (sock->opts.v6only && addr->sa_family == AF_INET6 && mg_addr_is_v4(&sock->laddr))
+		return -EINVAL;
+	sock->scope = mg_sockaddr_scope(addr, len);
 	sock->family = addr->sa_family;
 	sock->is_bound = true;
 	return MANGO_STATUS_OK;
@@ -157,6 +160,7 @@ mango_status_e mango_socket_listen(mango_socket_h h, int backlog)
 		.addr = sock->is_bound ? sock->laddr : mg_addr_v4(INADDR_ANY),
 		.port = sock->lport,
 		.reuseport = sock->opts.reuseport,
+		.v6only = sock->opts.v6only && sock->family == AF_INET6,
 		.backlog = backlog < 1 ? 1 : (uint32_t)backlog,
 		.rcvbuf_bytes = sock->opts.rcvbuf,
 		.sndbuf_bytes = sock->opts.sndbuf,
@@ -216,6 +220,19 @@ static void begin_conn(struct mg_socket *sock, struct mg_conn *conn)
 	(void)mg_option_apply(sock); /* options that are refused leave the daemon's defaults */
 }
 
+/* An address of the socket's, in its family, with the link that it is on. */
+static void fill_address(const struct mg_socket *sock, const struct mg_addr *addr, uint16_t port,
+			 struct sockaddr *ret_addr, socklen_t *len)
+{
+	socklen_t room = *len;
+	uint32_t scope = sock->scope;
+
+	if (sock->kind == MG_SOCK_CONN)
+		scope = sock->conn->w.shm->scope;
+	mg_sockaddr_fill(sock->family, addr, port, ret_addr, len);
+	mg_sockaddr_set_scope(ret_addr, room, scope);
+}
+
 mango_status_e mango_socket_accept(mango_socket_h h, struct sockaddr *ret_addr, socklen_t *len,
 				   mango_socket_h *ret_sock)
 {
@@ -245,7 +262,7 @@ mango_status_e mango_socket_accept(mango_socket_h h, struct sockaddr *ret_addr, 
 	begin_conn(child, conn);
 	t = mg_conn_tuple(conn);
 	if (ret_addr != NULL)
-		mg_sockaddr_fill(child->family, &t->raddr, t->rport, ret_addr, len);
+		fill_address(child, &t->raddr, t->rport, ret_addr, len);
 	*ret_sock = child;
 	return MANGO_STATUS_OK;
 }
@@ -309,6 +326,9 @@ static int start_connect(struct mg_socket *sock, const struct sockaddr *addr, so
 		return err;
 	if (sock->is_bound && sock->family != addr->sa_family)
 		return -EAFNOSUPPORT;
+	if (addr->sa_family == AF_INET6 && sock->opts.v6only && mg_addr_is_v4(&params.tuple.raddr))
+		return -ENETUNREACH;
+	params.scope = mg_sockaddr_scope(addr, len);
 	sock->family = addr->sa_family;
 	params.tuple.laddr = sock->is_bound ? sock->laddr : mg_addr_v4(INADDR_ANY);
 	if (!sock->is_bound && !mg_addr_is_v4(&params.tuple.raddr))
@@ -469,7 +489,7 @@ mango_status_e mango_socket_getsockname(mango_socket_h h, struct sockaddr *ret_a
 		addr = mg_conn_tuple(sock->conn)->laddr;
 		port = mg_conn_tuple(sock->conn)->lport;
 	}
-	mg_sockaddr_fill(sock->family, &addr, port, ret_addr, len);
+	fill_address(sock, &addr, port, ret_addr, len);
 	return MANGO_STATUS_OK;
 }
 
@@ -485,7 +505,7 @@ mango_status_e mango_socket_getpeername(mango_socket_h h, struct sockaddr *ret_a
 	if (sock->kind != MG_SOCK_CONN || mg_window_state(&sock->conn->w) == MG_SHM_ST_CONNECTING)
 		return -ENOTCONN;
 	t = mg_conn_tuple(sock->conn);
-	mg_sockaddr_fill(sock->family, &t->raddr, t->rport, ret_addr, len);
+	fill_address(sock, &t->raddr, t->rport, ret_addr, len);
 	return MANGO_STATUS_OK;
 }
 

@@ -98,7 +98,10 @@ struct mg_ctl_kv {
 	uint32_t reserved;
 };
 
-enum mg_ctl_listen_flag { MG_CTL_LISTEN_REUSEPORT = 1 << 0 };
+enum mg_ctl_listen_flag {
+	MG_CTL_LISTEN_REUSEPORT = 1 << 0,
+	MG_CTL_LISTEN_V6ONLY = 1 << 1, /* of ::, which else takes IPv4 as well (RFC 3493 5.3) */
+};
 
 struct mg_ctl_listen {
 	struct mg_addr addr; /* any: all addresses of the family (of both for plain ::) */
@@ -127,6 +130,8 @@ struct mg_ctl_connect {
 	uint32_t window; /* reply */
 	uint32_t gen;    /* reply */
 	int32_t status;  /* reply: 0 (under way) or -errno */
+	uint32_t scope;  /* the link of a link-local raddr: a port, from 1; 0: the only one */
+	uint32_t reserved;
 };
 
 struct mg_ctl_conn_ref {

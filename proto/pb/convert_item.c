@@ -172,6 +172,12 @@ static int unpack_kv(const void *pb, void *ctl)
 	return 0;
 }
 
+static uint16_t listen_flags(bool reuseport, bool v6only)
+{
+	return (uint16_t)((reuseport ? MG_CTL_LISTEN_REUSEPORT : 0) |
+			  (v6only ? MG_CTL_LISTEN_V6ONLY : 0));
+}
+
 static void pack_listen(struct mg_pb_arena *arena, const void *ctl, void *pb)
 {
 	const struct mg_ctl_listen *c = ctl;
@@ -180,6 +186,7 @@ static void pack_listen(struct mg_pb_arena *arena, const void *ctl, void *pb)
 	p->address = put_addr(arena, &c->addr);
 	p->port = c->port;
 	p->reuseport = (c->flags & MG_CTL_LISTEN_REUSEPORT) != 0;
+	p->v6only = (c->flags & MG_CTL_LISTEN_V6ONLY) != 0;
 	p->backlog = c->backlog;
 	p->context = c->context;
 	p->listener = c->listener;
@@ -193,7 +200,7 @@ static int unpack_listen(const void *pb, void *ctl)
 	const Mango__V1__Listen *p = pb;
 	struct mg_ctl_listen *c = ctl;
 
-	c->flags = p->reuseport ? MG_CTL_LISTEN_REUSEPORT : 0;
+	c->flags = listen_flags(p->reuseport, p->v6only);
 	c->backlog = p->backlog;
 	c->context = p->context;
 	c->listener = p->listener;
@@ -242,6 +249,7 @@ static void pack_connect(struct mg_pb_arena *arena, const void *ctl, void *pb)
 	p->window = c->window;
 	p->gen = c->gen;
 	p->status = c->status;
+	p->scope = c->scope;
 }
 
 static int unpack_connect(const void *pb, void *ctl)
@@ -257,6 +265,7 @@ static int unpack_connect(const void *pb, void *ctl)
 	c->window = p->window;
 	c->gen = p->gen;
 	c->status = p->status;
+	c->scope = p->scope;
 	if (get_u16(p->local_port, &c->tuple.lport) < 0 ||
 	    get_u16(p->remote_port, &c->tuple.rport) < 0 ||
 	    get_addr(p->local_address, &c->tuple.laddr) < 0)
@@ -417,6 +426,7 @@ static void pack_listener_info(struct mg_pb_arena *arena, const void *ctl, void 
 	p->address = put_addr(arena, &c->addr);
 	p->port = c->port;
 	p->reuseport = (c->flags & MG_CTL_LISTEN_REUSEPORT) != 0;
+	p->v6only = (c->flags & MG_CTL_LISTEN_V6ONLY) != 0;
 	p->listener = c->listener;
 	p->pid = c->pid;
 	p->backlog = c->backlog;
@@ -431,7 +441,7 @@ static int unpack_listener_info(const void *pb, void *ctl)
 	const Mango__V1__Listener *p = pb;
 	struct mg_ctl_listener_info *c = ctl;
 
-	c->flags = p->reuseport ? MG_CTL_LISTEN_REUSEPORT : 0;
+	c->flags = listen_flags(p->reuseport, p->v6only);
 	c->listener = p->listener;
 	c->pid = p->pid;
 	c->backlog = p->backlog;

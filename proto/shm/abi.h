@@ -46,7 +46,7 @@
 
 #define MG_SHM_MAGIC 0x314f474e414d4700ull /* "\0GMANGO1" */
 #define MG_SHM_ABI_MAJOR 1
-#define MG_SHM_ABI_MINOR 1
+#define MG_SHM_ABI_MINOR 2
 
 #define MG_SHM_WORKERS_MAX 16
 #define MG_SHM_CONTEXTS_MAX 32
@@ -198,7 +198,8 @@ struct mg_shm_window {
 	uint32_t context;                   /* whose event rings serve it */
 	uint64_t cookie;                    /* the application's own word, from connect or listen */
 	uint32_t mss;                       /* effective send MSS */
-	uint32_t reserved2[5];
+	uint32_t scope; /* the link of link-local addresses: a port, from 1; else 0 */
+	uint32_t reserved2[4];
 
 	alignas(64) uint64_t rx_off; /* rings: offset from the region's start, power-of-two size */
 	uint64_t tx_off;

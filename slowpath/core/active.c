@@ -44,17 +44,32 @@ static int choose_port(struct mg_slow *s, struct mg_tuple *t, uint32_t *ret_floo
 	return 0;
 }
 
-static int choose_tuple(struct mg_slow *s, struct mg_tuple *t, struct mg_hop *ret_hop,
+/* The way to the peer: a link-local one is on the link of our address, or on that of the given number. */
+static int choose_way(const struct mg_slow *s, const struct mg_ctl_connect *connect,
+		      struct mg_hop *ret_hop)
+{
+	const struct mg_tuple *t = &connect->tuple;
+	bool is_bound = !mg_addr_is_any(&t->laddr);
+
+	if (is_bound && mg_addr_is_v4(&t->laddr) != mg_addr_is_v4(&t->raddr))
+		return -EINVAL;
+	if (is_bound && !mg_routes_may_bind(&s->routes, &t->laddr))
+		return -EADDRNOTAVAIL;
+	if (mg_addr_is_link_local(&t->raddr) && !is_bound)
+		return mg_routes_scope(&s->routes, &t->raddr, connect->scope, ret_hop);
+	return mg_routes_hop(&s->routes, &t->laddr, &t->raddr, ret_hop);
+}
+
+static int choose_tuple(struct mg_slow *s, struct mg_ctl_connect *connect, struct mg_hop *ret_hop,
 			uint32_t *ret_floor)
 {
+	struct mg_tuple *t = &connect->tuple;
 	int err = check_peer(s, t);
 
 	if (err == 0)
-		err = mg_routes_find(&s->routes, &t->raddr, ret_hop);
+		err = choose_way(s, connect, ret_hop);
 	if (err == 0 && mg_addr_is_any(&t->laddr))
 		err = mg_routes_source(&s->routes, &t->raddr, ret_hop, &t->laddr);
-	else if (err == 0 && !mg_routes_is_local(&s->routes, &t->laddr))
-		err = -EADDRNOTAVAIL;
 	if (err == 0)
 		err = choose_port(s, t, ret_floor);
 	return err;
@@ -140,7 +155,7 @@ int mg_active_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_con
 
 	if (connect->context >= app->app->nr_contexts)
 		return -EINVAL;
-	err = choose_tuple(s, &connect->tuple, &hop, &floor_iss);
+	err = choose_tuple(s, connect, &hop, &floor_iss);
 	if (err < 0)
 		return err;
 	err = mg_conn_new(s, app, &c);

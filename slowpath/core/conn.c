@@ -166,6 +166,7 @@ int mg_conn_open_window(struct mg_slow *s, struct mg_conn *c, uint32_t state)
 	w->tx_off = a->app->payload_off + c->tx_off;
 	w->rx_bytes = c->rcvbuf_bytes;
 	w->tx_bytes = c->sndbuf_bytes;
+	w->scope = mg_routes_scope_of(&s->routes, &c->node.tuple);
 	w->tuple = c->node.tuple;
 	/* release: publishes lines 2 and 3 to whoever loads the state with acquire */
 	atomic_store_explicit(&w->state, state, memory_order_release);

@@ -80,13 +80,18 @@ static uint32_t errno_of(const struct mg_icmp_view *icmp)
 		return ECONNREFUSED;
 	case MG_ICMP_ERR_PARAM:
 		return EPROTO;
+	case MG_ICMP_ERR_ADMIN:
+		return mg_addr_is_v4(&icmp->quote.raddr) ? EHOSTUNREACH : EACCES;
 	default:
 		return EHOSTUNREACH;
 	}
 }
 
+/* RFC 1122 4.2.3.9 with RFC 5927 5.2, which counts "prohibited" of IPv6 among them. */
 static bool is_hard(const struct mg_icmp_view *icmp)
 {
+	if (icmp->error == MG_ICMP_ERR_ADMIN && !mg_addr_is_v4(&icmp->quote.raddr))
+		return true;
 	return icmp->error == MG_ICMP_ERR_PROTO || icmp->error == MG_ICMP_ERR_PORT;
 }
 

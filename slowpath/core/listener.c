@@ -29,14 +29,16 @@ static uint32_t *head_of(const struct mg_slow *s, uint16_t port)
 	return &s->listener_heads[port & (MG_LISTENER_HEADS - 1)];
 }
 
-/* 2: this very address; 1: any of its family, or any at all; 0: no. */
+/* 3: this very address; 2: any of its family; 1: an IPv4 one to a :: that takes both; 0: no. */
 static int match(const struct mg_listener *l, const struct mg_addr *addr)
 {
-	if (mg_addr_eq(&l->addr, addr))
-		return 2;
+	bool v4 = mg_addr_is_v4(addr);
+
 	if (!mg_addr_is_any(&l->addr))
-		return 0;
-	return !mg_addr_is_v4(&l->addr) || mg_addr_is_v4(addr);
+		return mg_addr_eq(&l->addr, addr) ? 3 : 0;
+	if (mg_addr_is_v4(&l->addr) == v4)
+		return 2;
+	return v4 && (l->flags & MG_CTL_LISTEN_V6ONLY) == 0;
 }
 
 /* The n-th listener with at least this quality; counts them in *ret_nr. */
@@ -60,7 +62,7 @@ static struct mg_listener *nth(struct mg_slow *s, const struct mg_tuple *t, int 
 
 struct mg_listener *mg_listener_find(struct mg_slow *s, const struct mg_tuple *tuple, uint32_t hash)
 {
-	for (int quality = 2; quality >= 1; quality--) {
+	for (int quality = 3; quality >= 1; quality--) {
 		uint32_t nr;
 		struct mg_listener *l = nth(s, tuple, quality, 0, &nr);
 
@@ -80,13 +82,21 @@ bool mg_listener_has_port(const struct mg_slow *s, uint16_t port)
 	return false;
 }
 
+/* Does `a` take what is meant for `b`, or for some of what `b` stands for? */
+static bool covers(const struct mg_addr *a, uint16_t flags, const struct mg_addr *b)
+{
+	if (!mg_addr_is_any(a))
+		return mg_addr_eq(a, b);
+	if (mg_addr_is_v4(a) == mg_addr_is_v4(b))
+		return true;
+	return !mg_addr_is_v4(a) && (flags & MG_CTL_LISTEN_V6ONLY) == 0;
+}
+
+/* As Linux judges it: a :: that takes both families stands in the way of every IPv4 address, too. */
 static bool in_conflict(const struct mg_listener *l, const struct mg_ctl_listen *listen)
 {
-	bool overlap = match(l, &listen->addr) != 0 ||
-		       (mg_addr_is_any(&listen->addr) &&
-			(!mg_addr_is_v4(&listen->addr) || mg_addr_is_v4(&l->addr)));
-
-	if (l->port != listen->port || !overlap)
+	if (l->port != listen->port || (!covers(&l->addr, l->flags, &listen->addr) &&
+					!covers(&listen->addr, listen->flags, &l->addr)))
 		return false;
 	return (l->flags & listen->flags & MG_CTL_LISTEN_REUSEPORT) == 0;
 }
@@ -95,6 +105,8 @@ static int check_listen(struct mg_slow *s, const struct mg_slow_app *app,
 			struct mg_ctl_listen *listen)
 {
 	if (listen->context >= app->app->nr_contexts)
+		return -EINVAL;
+	if ((listen->flags & MG_CTL_LISTEN_V6ONLY) != 0 && mg_addr_is_v4(&listen->addr))
 		return -EINVAL;
 	if (!mg_addr_is_any(&listen->addr) && !mg_routes_may_bind(&s->routes, &listen->addr))
 		return -EADDRNOTAVAIL;

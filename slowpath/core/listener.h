@@ -2,7 +2,8 @@
 /*
  * listener.h - listeners: address, port, and the queue of established connections nobody accepted yet.
  *
- * Idea:    found by port, then by address: an exact one before "any"; of a REUSEPORT group the tuple's hash
+ * Idea:    found by port, then by address: an exact one before "any" of its family, and that before a ::
+ *          that takes IPv4 as well; of a REUSEPORT group the tuple's hash
  *          picks one. The queue holds connections without their event; accept credits let them out. A
  *          queue longer than the backlog stops new handshakes. An id is index and generation.
  * Threads: the slow path.

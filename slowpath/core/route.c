@@ -171,6 +171,16 @@ int mg_routes_scope(const struct mg_routes *r, const struct mg_addr *dst, uint32
 	return 0;
 }
 
+uint32_t mg_routes_scope_of(const struct mg_routes *r, const struct mg_tuple *tuple)
+{
+	if (!mg_addr_is_link_local(&tuple->raddr) && !mg_addr_is_link_local(&tuple->laddr))
+		return 0;
+	for (uint32_t i = 0; i < r->nr_addrs; i++)
+		if (mg_addr_eq(&r->addrs[i].addr, &tuple->laddr))
+			return r->addrs[i].port + 1u;
+	return 0;
+}
+
 static int source_v4(const struct mg_routes *r, const struct mg_addr *dst, const struct mg_hop *hop,
 		     struct mg_addr *ret_addr)
 {

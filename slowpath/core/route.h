@@ -66,6 +66,8 @@ int mg_routes_hop(const struct mg_routes *r, const struct mg_addr *src, const st
  */
 int mg_routes_scope(const struct mg_routes *r, const struct mg_addr *dst, uint32_t scope,
 		    struct mg_hop *ret_hop);
+/* The number of the link that the tuple's link-local addresses are on; 0: it has none. */
+uint32_t mg_routes_scope_of(const struct mg_routes *r, const struct mg_tuple *tuple);
 /*
  * Our address to use towards dst over that hop (IPv6: RFC 6724 5, by scope, label and longest prefix). 0 or
  * -EADDRNOTAVAIL.

@@ -21,6 +21,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "libclient/examples/endpoint.h"
+
 #define BUF_BYTES 262144
 #define BUSY_POLL_US 50
 
@@ -116,16 +118,16 @@ static void serve(struct server *s)
 	}
 }
 
-static void open_listener(struct server *s, struct sockaddr_in *addr)
+static void open_listener(struct server *s, struct endpoint *addr)
 {
 	int one = 1;
 
-	s->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	s->listener = socket(addr->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s->listener < 0)
 		die("socket");
 	if (setsockopt(s->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
 		die("SO_REUSEADDR");
-	if (bind(s->listener, (struct sockaddr *)addr, sizeof(*addr)) < 0)
+	if (bind(s->listener, &addr->any, endpoint_len(addr)) < 0)
 		die("bind");
 	if (listen(s->listener, 4096) < 0)
 		die("listen");
@@ -143,16 +145,16 @@ int main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 }
 	};
 	static struct server s;
-	struct sockaddr_in addr = { .sin_family = AF_INET };
+	struct endpoint addr = endpoint_any(0);
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'a':
-			(void)inet_pton(AF_INET, optarg, &addr.sin_addr);
+			(void)endpoint_set(&addr, optarg);
 			break; /* wrong: stays 0.0.0.0 */
 		case 'p':
-			addr.sin_port = htons((uint16_t)atoi(optarg));
+			endpoint_set_port(&addr, (uint16_t)atoi(optarg));
 			break;
 		case 'k':
 			s.mode = MODE_SINK;

@@ -28,6 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libclient/examples/endpoint.h"
+
 #define CONNS_MAX 10000
 #define SIZE_MAX_BYTES 65536
 #define BULK_BYTES 262144
@@ -47,7 +49,7 @@ struct conn {
 
 struct load {
 	enum mode mode;
-	struct sockaddr_in addr;
+	struct endpoint addr;
 	uint32_t nr_conns, size;
 	uint64_t warm_ns, end_ns;
 	int epoll;
@@ -110,11 +112,11 @@ static double percentile_us(const struct load *l, double p)
 
 static int connect_now(const struct load *l)
 {
-	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int one = 1, fd = socket(l->addr.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		die("socket");
-	if (connect(fd, (const struct sockaddr *)&l->addr, sizeof(l->addr)) < 0)
+	if (connect(fd, &l->addr.any, endpoint_len(&l->addr)) < 0)
 		die("connect");
 	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
 		die("TCP_NODELAY");
@@ -200,11 +202,10 @@ static void start_connect(struct load *l, struct conn *c)
 {
 	c->start_ns = now_ns();
 	c->sent = 0;
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	c->fd = socket(l->addr.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (c->fd < 0)
 		die("socket");
-	if (connect(c->fd, (const struct sockaddr *)&l->addr, sizeof(l->addr)) < 0 &&
-	    errno != EINPROGRESS)
+	if (connect(c->fd, &l->addr.any, endpoint_len(&l->addr)) < 0 && errno != EINPROGRESS)
 		die("connect");
 	watch(l, c, EPOLL_CTL_ADD, EPOLLOUT);
 }
@@ -315,7 +316,7 @@ int main(int argc, char **argv)
 		{ "conns", 1, NULL, 'c' }, { "size", 1, NULL, 's' }, { "seconds", 1, NULL, 't' },
 		{ "warm", 1, NULL, 'w' },  { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 }
 	};
-	struct load l = { .nr_conns = 1, .size = 64, .addr = { .sin_family = AF_INET } };
+	struct load l = { .nr_conns = 1, .size = 64, .addr = endpoint_any(0) };
 	double seconds = 2, warm = 0.2;
 	bool ok = true;
 	int c;
@@ -326,10 +327,10 @@ int main(int argc, char **argv)
 			ok &= parse_mode(optarg, &l.mode);
 			break;
 		case 'a':
-			ok &= inet_pton(AF_INET, optarg, &l.addr.sin_addr) == 1;
+			ok &= endpoint_set(&l.addr, optarg);
 			break;
 		case 'p':
-			l.addr.sin_port = htons((uint16_t)atoi(optarg));
+			endpoint_set_port(&l.addr, (uint16_t)atoi(optarg));
 			break;
 		case 'c':
 			l.nr_conns = (uint32_t)atoi(optarg);
@@ -349,7 +350,7 @@ int main(int argc, char **argv)
 			ok = false;
 		}
 	}
-	if (!ok || l.addr.sin_port == 0 || l.nr_conns == 0 || l.nr_conns > CONNS_MAX ||
+	if (!ok || l.addr.v4.sin_port == 0 || l.nr_conns == 0 || l.nr_conns > CONNS_MAX ||
 	    l.size < 4 || l.size > SIZE_MAX_BYTES || seconds <= 0)
 		return usage(2);
 	l.conns = calloc(l.nr_conns, sizeof(*l.conns));

@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
-from harness import DUT_ADDR, PEER_ADDR, expect, recv_all, tcp, wait_for  # noqa: E402
+from harness import DUT_ADDR, DUT_ADDR6, PEER_ADDR, PEER_ADDR6, expect, expect_equal, recv_all, tcp, wait_for  # noqa: E402
 
 PORT = 7
 MIB = 1 << 20
@@ -65,8 +65,8 @@ def echo_once(port, n, seed):
         return recv_all(s, n) == data
 
 
-def echo_sizes():
-    with tcp(DUT_ADDR, PORT) as s:
+def echo_sizes(addr=DUT_ADDR):
+    with tcp(addr, PORT) as s:
         for n in (1, 2, 536, 1447, 1448, 1449, 4096, 65535, 65536, 65537, 200000):
             data = stream(n, n)
             sent = 0
@@ -83,10 +83,10 @@ def echo_sizes():
     return True
 
 
-def push(port, n, seed):
+def push(port, n, seed, addr=DUT_ADDR):
     """Sends n bytes, half-closes, and reads the digest that the other end made."""
     data = stream(seed, n)
-    with tcp(DUT_ADDR, port) as s:
+    with tcp(addr, port) as s:
         s.sendall(data)
         s.shutdown(socket.SHUT_WR)
         digest = b""
@@ -98,12 +98,12 @@ def push(port, n, seed):
     return digest.decode().strip() == hashlib.sha256(data).hexdigest()
 
 
-def many_at_once(n):
+def many_at_once(n, addr=DUT_ADDR):
     """n connections open together, each echoes twice."""
     conns = []
     poller = select.epoll()
     for i in range(n):
-        s = tcp(DUT_ADDR, PORT)
+        s = tcp(addr, PORT)
         conns.append(s)
     for turn in range(2):
         for i, s in enumerate(conns):
@@ -148,10 +148,10 @@ def many_short(n, at_once):
     return True
 
 
-def serve_once(port, handler, ready_fd):
-    with socket.socket() as ls:
+def serve_once(addr, port, handler, ready_fd):
+    with socket.socket(socket.AF_INET6 if ":" in addr else socket.AF_INET) as ls:
         ls.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        ls.bind((PEER_ADDR, port))
+        ls.bind((addr, port))
         ls.listen(8)
         ls.settimeout(30)
         os.write(ready_fd, b"r")
@@ -161,10 +161,10 @@ def serve_once(port, handler, ready_fd):
             return handler(s)
 
 
-def peer_server(port, handler):
+def peer_server(port, handler, addr=PEER_ADDR):
     """Starts a kernel server for one connection; returns when it listens."""
     r, w = os.pipe()
-    peer = bed.peer_start(serve_once, port, handler, w)
+    peer = bed.peer_start(serve_once, addr, port, handler, w)
     os.close(w)
     expect(select.select([r], [], [], 10)[0] and os.read(r, 1) == b"r", "the peer's server did not start")
     os.close(r)
@@ -225,11 +225,11 @@ def test_bulk_both_ways():
     settled()
 
 
-def both_ways(n):
+def both_ways(n, addr=DUT_ADDR):
     sent, got = 0, 0
     out, back = hashlib.sha256(), hashlib.sha256()
     block = stream(3, MIB)
-    with tcp(DUT_ADDR, PORT) as s:
+    with tcp(addr, PORT) as s:
         s.setblocking(False)
         while got < n:
             r, w, _ = select.select([s], [s] if sent < n else [], [], 20)
@@ -482,6 +482,194 @@ def stop_server_after_death():
         server = None
 
 
+# ---- the same over IPv6 ----------------------------------------------------------------------------
+
+
+def dut_link_local():
+    """The link-local address that mangod made of its port's MAC address."""
+    with open(bed.path("mangod.log")) as f:
+        mac = [int(x, 16) for x in next(line for line in f if "event=open" in line).split("mac=")[1].split()[0].split(":")]
+    raw = bytes([0xfe, 0x80] + [0] * 6 + [mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe] + mac[3:])
+    return socket.inet_ntop(socket.AF_INET6, raw)
+
+
+def peer_link_local():
+    def read():
+        with open("/proc/net/if_inet6") as f:
+            text = next(line for line in f if line.startswith("fe80") and "mg1" in line).split()[0]
+        return socket.inet_ntop(socket.AF_INET6, bytes.fromhex(text))
+
+    return bed.peer(read)
+
+
+def test_v6_ping():
+    for address in (DUT_ADDR6, dut_link_local() + "%mg1"):
+        done = bed.peer(lambda a=address: os.system(f"ping -6 -c 2 -i 0.2 -W 2 {a} >/dev/null 2>&1"))
+        expect(done == 0, f"no answer to ping of {address}")
+
+
+def test_v6_echo():
+    start_echo("--bind", "::")
+    expect(bed.peer(echo_sizes, DUT_ADDR6), "echo")
+    settled()
+
+
+def test_v6_bulk_from_peer():
+    start_echo("--digest", "--bind", "::")
+    expect(bed.peer(push, PORT, BULK_BYTES // 8, 11, DUT_ADDR6), "the digest of what arrived is wrong")
+    settled()
+
+
+def test_v6_bulk_both_ways():
+    start_echo("--bind", "::")
+    expect(bed.peer(both_ways, BULK_BYTES // 8, DUT_ADDR6, seconds=120), "echoed bulk")
+    settled()
+
+
+def test_v6_thousand():
+    start_echo("--bind", "::")
+    expect(bed.peer(many_at_once, int(1000 * SCALE), DUT_ADDR6), "1,000 connections")
+    settled()
+
+
+def test_v6_connect():
+    """Connections of ours: answered, reset, refused, to nobody, to nowhere."""
+    def greet(s):
+        s.sendall(b"hello")
+        return s.getpeername()[0]
+
+    agent = bed.agent()
+    peer = peer_server(9201, greet, PEER_ADDR6)
+    agent.ok(f"connect c {PEER_ADDR6} 9201")
+    expect_equal(agent.ok("recv c 5"), [b"hello".hex()], "the greeting")
+    names = agent.ok("names c")
+    expect_equal((names[0], names[2:]), (DUT_ADDR6, [PEER_ADDR6, "9201"]), "names")
+    expect_equal(peer.result(), DUT_ADDR6, "our address as the peer sees it")
+    agent.ok("close c")
+    agent.error(f"connect d {PEER_ADDR6} 9998", "ECONNREFUSED")
+    agent.error("connect e 2001:db8::1 80", "ENETUNREACH")
+    answer = agent.call("connect f fd77::99 80", 60)
+    expect(answer == "err EHOSTUNREACH", answer)
+    agent.stop()
+    settled()
+
+
+def test_v6_resets():
+    def refused():
+        try:
+            tcp(DUT_ADDR6, 9999)
+        except ConnectionRefusedError:
+            return True
+
+    def reset_us():
+        s = tcp(DUT_ADDR6, 9202)
+        s.sendall(b"x")
+        time.sleep(0.2)
+        linger_reset(s)
+
+    def expect_reset():
+        with tcp(DUT_ADDR6, 9202) as s:
+            s.sendall(b"x")
+            try:
+                return s.recv(1)
+            except ConnectionResetError:
+                return "reset"
+
+    expect(bed.peer(refused), "a port without listener must refuse")
+    agent = bed.agent()
+    agent.ok("socket l")
+    agent.ok("bind l :: 9202")
+    agent.ok("listen l 8")
+    peer = bed.peer_start(reset_us)
+    agent.ok("accept l a")
+    agent.ok("recv a 1")
+    agent.error("recv a 1", "ECONNRESET")
+    agent.ok("close a")
+    peer.result()
+    peer = bed.peer_start(expect_reset)
+    agent.ok("accept l a")
+    agent.ok("recv a 1")
+    agent.ok("abort a")
+    expect(peer.result() == "reset", "the peer saw no reset")
+    agent.stop()
+    settled()
+
+
+def test_v6_dual_stack():
+    """One listener for both families, or for IPv6 only; who stands in whose way is as on Linux."""
+    def hold(addr):
+        with tcp(addr, 9203) as s:
+            return s.recv(1)
+
+    def refused():
+        try:
+            tcp(DUT_ADDR, 9203)
+        except ConnectionRefusedError:
+            return True
+
+    agent = bed.agent()
+    for line in ("socket l", "bind l :: 9203", "listen l 8", "socket k", "bind k 0.0.0.0 9203"):
+        agent.ok(line)
+    agent.error("listen k 8", "EADDRINUSE")
+    for addr, name in ((DUT_ADDR, "::ffff:" + DUT_ADDR), (DUT_ADDR6, DUT_ADDR6)):
+        peer = bed.peer_start(hold, addr)
+        agent.ok("accept l a")
+        expect_equal(agent.ok("names a")[0], name, "the name of the accepted socket")
+        shown = f"[{addr}]:9203" if ":" in addr else f"{addr}:9203"
+        expect(any(c["local"] == shown for c in bed.connections()), f"mangoctl shows {shown}")
+        agent.ok("close a")
+        expect(peer.result() == b"", "the end")
+    expect(any(x["local"] == "[::]:9203" for x in bed.listeners()), "mangoctl shows [::]:9203")
+    agent.ok("close l")
+    for line in ("socket m", "setopt m v6only 1", "bind m :: 9203", "listen m 8"):
+        agent.ok(line)
+    expect(bed.peer(refused), "a listener for IPv6 only takes IPv4")
+    agent.ok("listen k 8")  # now both stand side by side
+    peer = bed.peer_start(hold, DUT_ADDR6)
+    agent.ok("accept m a")
+    agent.ok("close a")
+    peer.result()
+    peer = bed.peer_start(hold, DUT_ADDR)
+    agent.ok("accept k a")
+    expect_equal(agent.ok("names a")[0], DUT_ADDR, "the name of the accepted socket")
+    agent.ok("close a")
+    peer.result()
+    agent.stop()
+    settled()
+
+
+def test_v6_link_local():
+    def hello(addr):
+        with tcp(addr, 9204) as s:
+            s.sendall(b"link")
+            return s.recv(8)
+
+    def greet(s):
+        s.sendall(b"hello")
+        return True
+
+    here, there = dut_link_local(), peer_link_local()
+    agent = bed.agent()
+    for line in ("socket l", "bind l :: 9204", "listen l 8"):
+        agent.ok(line)
+    peer = bed.peer_start(hello, here + "%mg1")
+    agent.ok("accept l a")
+    agent.ok("recv a 4")
+    names = agent.ok("names a")
+    expect_equal((names[0], names[2]), (here + "%1", there + "%1"), "names")
+    agent.ok("send a " + b"here".hex())
+    agent.ok("close a")
+    expect_equal(peer.result(), b"here", "the answer")
+    peer = peer_server(9205, greet, "::")
+    agent.ok(f"connect c {there}%1 9205")
+    expect_equal(agent.ok("recv c 5"), [b"hello".hex()], "the greeting")
+    expect_equal(agent.ok("names c")[0], here + "%1", "our address")
+    peer.result()
+    agent.ok("close c")
+    agent.stop()
+    settled()
+
+
 def test_ends_well():
     stop_server()
     expect(bed.stop() == 0, "mangod's exit code")
@@ -504,7 +692,9 @@ def main():
     bed.start()
     names = ["ping", "echo", "bulk_from_peer", "bulk_to_peer", "bulk_both_ways", "thousand", "short", "half_close_by_peer",
              "half_close_by_us", "reset_by_peer", "reset_by_us", "close_with_unread_data", "refused_here", "refused_there",
-             "nobody_there", "peer_vanishes", "app_killed", "daemon_killed", "ends_well"]
+             "nobody_there",
+             "v6_ping", "v6_echo", "v6_bulk_from_peer", "v6_bulk_both_ways", "v6_thousand", "v6_connect", "v6_resets",
+             "v6_dual_stack", "v6_link_local", "peer_vanishes", "app_killed", "daemon_killed", "ends_well"]
     return harness.run([(f"{driver}: {n.replace('_', ' ')}", globals()["test_" + n]) for n in names], sys.argv[2:],
                        recover)
 

@@ -115,8 +115,13 @@ static union address address(const char *addr, const char *port)
 	union address a = { .v6 = { .sin6_family = AF_INET6 } };
 
 	if (strchr(addr, ':') != NULL) {
+		char host[INET6_ADDRSTRLEN] = "";
+		const char *scope = strchr(addr, '%');
+
+		(void)snprintf(host, sizeof(host), "%.*s", (int)strcspn(addr, "%"), addr);
 		a.v6.sin6_port = htons((uint16_t)atoi(port));
-		(void)inet_pton(AF_INET6, addr, &a.v6.sin6_addr); /* wrong: :: */
+		a.v6.sin6_scope_id = scope != NULL ? (uint32_t)atoi(scope + 1) : 0;
+		(void)inet_pton(AF_INET6, host, &a.v6.sin6_addr); /* wrong: :: */
 		return a;
 	}
 	a = (union address){ .v4 = { .sin_family = AF_INET } };
@@ -355,6 +360,9 @@ static const struct option_name {
 	{ "sndbuf", SOL_SOCKET, SO_SNDBUF },
 	{ "ttl", IPPROTO_IP, IP_TTL },
 	{ "tos", IPPROTO_IP, IP_TOS },
+	{ "v6only", IPPROTO_IPV6, IPV6_V6ONLY },
+	{ "tclass", IPPROTO_IPV6, IPV6_TCLASS },
+	{ "hops", IPPROTO_IPV6, IPV6_UNICAST_HOPS },
 };
 
 static const struct option_name *find_option(const char *name)
@@ -433,11 +441,14 @@ static int do_getopt(struct agent *a, char **w)
 /* "ADDRESS PORT" */
 static const char *address_text(const union address *a, char *buf, size_t len)
 {
-	char text[INET6_ADDRSTRLEN] = "?";
+	char text[INET6_ADDRSTRLEN + 16] = "?";
 	bool is_v6 = a->any.sa_family == AF_INET6;
 	const void *bytes = is_v6 ? (const void *)&a->v6.sin6_addr : (const void *)&a->v4.sin_addr;
 
 	(void)inet_ntop(a->any.sa_family, bytes, text, sizeof(text)); /* "?" */
+	if (is_v6 && a->v6.sin6_scope_id != 0)
+		(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%%%u",
+			       a->v6.sin6_scope_id); /* there is room: such addresses are short */
 	(void)snprintf(buf, len, "%s %u", text, ntohs(is_v6 ? a->v6.sin6_port : a->v4.sin_port));
 	return buf;
 }

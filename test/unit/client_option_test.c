@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libmango: mango_socket_set_option() and mango_socket_get_option(), and what closing means with them. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -264,11 +265,79 @@ static void a_failed_connect_is_told_once(void **state)
 	world_down(&w);
 }
 
+static struct sockaddr_in6 in6(const char *text, uint16_t port)
+{
+	struct sockaddr_in6 sa = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+
+	assert_int_equal(inet_pton(AF_INET6, text, &sa.sin6_addr), 1);
+	return sa;
+}
+
+static void ipv6_options(void **state)
+{
+	struct sockaddr_in6 any = in6("::", 0), mapped = in6("::ffff:10.0.0.1", 80);
+	mango_socket_h sock;
+	struct world w;
+
+	(void)state;
+	world_up(&w, NULL, NULL);
+	assert_int_equal(mango_socket_create(w.tcp, &sock), 0);
+	assert_int_equal(get_int(sock, IPPROTO_IPV6, IPV6_V6ONLY), 0);
+	assert_int_equal(set_int(sock, IPPROTO_IPV6, IPV6_V6ONLY, 1), 0);
+	assert_int_equal(get_int(sock, IPPROTO_IPV6, IPV6_V6ONLY), 1);
+	assert_int_equal(set_int(sock, IPPROTO_IPV6, IPV6_TCLASS, 256), -EINVAL);
+	assert_int_equal(set_int(sock, IPPROTO_IPV6, IPV6_TCLASS, 0xb8), 0);
+	assert_int_equal(get_int(sock, IPPROTO_IPV6, IPV6_TCLASS), 0xb8);
+	assert_int_equal(set_int(sock, IPPROTO_IPV6, IPV6_TCLASS, -1), 0);
+	assert_int_equal(get_int(sock, IPPROTO_IPV6, IPV6_TCLASS), 0);
+	assert_int_equal(set_int(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 0), -EINVAL);
+	assert_int_equal(set_int(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 3), 0);
+	assert_int_equal(get_int(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS), 3);
+	/* RFC 3493 5.3: then nothing of IPv4 */
+	assert_int_equal(mango_socket_bind(sock, (struct sockaddr *)&mapped, sizeof(mapped)),
+			 -EINVAL);
+	assert_int_equal(mango_socket_bind(sock, (struct sockaddr *)&any, sizeof(any)), 0);
+	assert_int_equal(set_int(sock, IPPROTO_IPV6, IPV6_V6ONLY, 0), -EINVAL);
+	assert_int_equal(mango_socket_connect(sock, (struct sockaddr *)&mapped, sizeof(mapped)),
+			 -ENETUNREACH);
+	assert_int_equal(mango_socket_listen(sock, 1), 0);
+	assert_int_equal(get_int(sock, SOL_SOCKET, SO_DOMAIN), AF_INET6);
+	assert_int_equal(mango_socket_destroy(sock), 0);
+	world_down(&w);
+}
+
+static void link_local_addresses_have_a_scope(void **state)
+{
+	struct sockaddr_in6 sa = in6("fe80::1", 80), got;
+	struct sockaddr_in6 far = in6("2001:db8::1", 80);
+	socklen_t len = sizeof(got);
+	mango_socket_h sock;
+	struct world w;
+
+	(void)state;
+	world_up(&w, NULL, NULL);
+	for (int i = 0; i < 2; i++) {
+		struct sockaddr_in6 *to = i == 0 ? &sa : &far;
+
+		to->sin6_scope_id = 2;
+		assert_int_equal(mango_socket_create(w.tcp, &sock), 0);
+		assert_int_equal(mango_socket_bind(sock, (struct sockaddr *)to, sizeof(*to)), 0);
+		assert_int_equal(mango_socket_getsockname(sock, (struct sockaddr *)&got, &len), 0);
+		assert_int_equal(len, sizeof(got));
+		assert_memory_equal(&got.sin6_addr, &to->sin6_addr, 16);
+		assert_int_equal(got.sin6_scope_id, i == 0 ? 2 : 0);
+		assert_int_equal(mango_socket_destroy(sock), 0);
+	}
+	world_down(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(constants_are_told),
 		cmocka_unit_test(flags_are_kept),
+		cmocka_unit_test(ipv6_options),
+		cmocka_unit_test(link_local_addresses_have_a_scope),
 		cmocka_unit_test(wrong_ones_are_refused),
 		cmocka_unit_test(the_daemons_options_reach_it),
 		cmocka_unit_test(options_of_a_listener_are_inherited),

@@ -89,7 +89,8 @@ static void fill_tcp(struct mg_ctl_msg *m, uint32_t i)
 	case MG_CTL_TCP_LISTEN:
 		m->listen[i] = (struct mg_ctl_listen){ mg_addr_v4(0x7f000001),
 						       80,
-						       MG_CTL_LISTEN_REUSEPORT,
+						       MG_CTL_LISTEN_REUSEPORT |
+							       MG_CTL_LISTEN_V6ONLY,
 						       5,
 						       6,
 						       7,
@@ -101,9 +102,17 @@ static void fill_tcp(struct mg_ctl_msg *m, uint32_t i)
 		m->accept[i] = (struct mg_ctl_accept){ i + 1, UINT32_MAX };
 		break;
 	case MG_CTL_TCP_CONNECT:
-		m->connect[i] = (struct mg_ctl_connect){
-			{ mg_addr_v4(1), mg_addr_v4(2), 3, 4 }, 5, 6, 7, 8, 9, 10, 11, -ENETUNREACH
-		};
+		m->connect[i] = (struct mg_ctl_connect){ { mg_addr_v4(1), mg_addr_v4(2), 3, 4 },
+							 5,
+							 6,
+							 7,
+							 8,
+							 9,
+							 10,
+							 11,
+							 -ENETUNREACH,
+							 12,
+							 0 };
 		break;
 	case MG_CTL_TCP_CLOSE:
 	case MG_CTL_TCP_ABORT:

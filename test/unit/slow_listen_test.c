@@ -618,6 +618,97 @@ static void test_listen_conflicts(void **state)
 	sb_free(&b);
 }
 
+static int listen_text(struct sb *b, const char *text, uint16_t flags)
+{
+	mg_ctl_init(b->msg, MG_CTL_TCP_LISTEN, 1, 1);
+	b->msg->listen[0] = (struct mg_ctl_listen){ .port = 81, .flags = flags, .backlog = 4 };
+	assert_int_equal(mg_addr_parse(text, &b->msg->listen[0].addr), 0);
+	return sb_ctl(b, MG_CTL_TCP_LISTEN, 1);
+}
+
+#define V6ONLY MG_CTL_LISTEN_V6ONLY
+#define REUSE MG_CTL_LISTEN_REUSEPORT
+
+/* Every pair, in both orders, as Linux judges it. */
+static void test_families_conflict_as_on_linux(void **state)
+{
+	static const struct {
+		const char *a;
+		uint16_t a_flags;
+		const char *b;
+		uint16_t b_flags;
+		int expect;
+	} cases[] = {
+		{ "::", 0, "0.0.0.0", 0, -EADDRINUSE },
+		{ "::", 0, "10.77.0.1", 0, -EADDRINUSE },
+		{ "::", 0, "fd77::1", 0, -EADDRINUSE },
+		{ "::", 0, "::", V6ONLY, -EADDRINUSE },
+		{ "::", V6ONLY, "0.0.0.0", 0, 0 },
+		{ "::", V6ONLY, "10.77.0.1", 0, 0 },
+		{ "::", V6ONLY, "fd77::1", 0, -EADDRINUSE },
+		{ "fd77::1", 0, "0.0.0.0", 0, 0 },
+		{ "fd77::1", 0, "10.77.0.1", 0, 0 },
+		{ "fd77::1", 0, "fd77::1", V6ONLY, -EADDRINUSE },
+		{ "::ffff:10.77.0.1", 0, "10.77.0.1", 0, -EADDRINUSE },
+		{ "::ffff:0.0.0.0", 0, "::", V6ONLY, 0 },
+		{ "::", REUSE, "0.0.0.0", REUSE, 0 },
+		{ "::", REUSE, "0.0.0.0", 0, -EADDRINUSE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * MG_ARRAY_SIZE(cases); i++) {
+		const char *first = i & 1 ? cases[i / 2].b : cases[i / 2].a;
+		const char *then = i & 1 ? cases[i / 2].a : cases[i / 2].b;
+		uint16_t first_flags = i & 1 ? cases[i / 2].b_flags : cases[i / 2].a_flags;
+		uint16_t then_flags = i & 1 ? cases[i / 2].a_flags : cases[i / 2].b_flags;
+		struct sb b;
+
+		sb_new(&b);
+		assert_int_equal(listen_text(&b, first, first_flags), 0);
+		assert_int_equal(listen_text(&b, then, then_flags), cases[i / 2].expect);
+		sb_free(&b);
+	}
+}
+
+/* Who gets a SYN of that family? The index of the listener, or -1. */
+static int who(struct sb *b, struct mg_addr src, struct mg_addr dst)
+{
+	sb_clear(b);
+	sb_rx(b, &(struct sb_seg){
+			 .seq = 1, .flags = MG_TCP_SYN, .src = src, .dst = dst, .dport = 81 });
+	for (uint32_t i = 0; i < b->s->listener_pool.nr_touched; i++) {
+		if (b->s->listeners[i].nr_embryos > 0) {
+			mg_embryo_drop_all_of(b->s, b->s->listeners[i].id);
+			return (int)i;
+		}
+	}
+	return -1;
+}
+
+static void test_listener_of_the_family_comes_first(void **state)
+{
+	struct sb b;
+
+	(void)state;
+	sb_new(&b);
+	assert_int_equal(listen_text(&b, "::", REUSE), 0);
+	assert_int_equal(who(&b, SB_PEER6, SB_US6), 0);
+	assert_int_equal(who(&b, SB_PEER4, SB_US4), 0);
+	assert_int_equal(listen_text(&b, "0.0.0.0", REUSE), 0);
+	assert_int_equal(who(&b, SB_PEER6, SB_US6), 0);
+	assert_int_equal(who(&b, SB_PEER4, SB_US4), 1);
+	assert_int_equal(listen_text(&b, "fd77::1", REUSE), 0);
+	assert_int_equal(who(&b, SB_PEER6, SB_US6), 2);
+	sb_free(&b);
+	sb_new(&b);
+	assert_int_equal(listen_text(&b, "::", V6ONLY), 0);
+	assert_int_equal(who(&b, SB_PEER6, SB_US6), 0);
+	assert_int_equal(who(&b, SB_PEER4, SB_US4), -1);
+	assert_int_equal(b.s->stats.resets_out, 1);
+	assert_int_equal(listen_text(&b, "10.77.0.1", V6ONLY), -EINVAL);
+	sb_free(&b);
+}
+
 static void test_reuseport_spreads(void **state)
 {
 	struct sb b;
@@ -753,6 +844,8 @@ int main(void)
 		cmocka_unit_test(test_no_payload_room),
 		cmocka_unit_test(test_listen_close_resets_queue),
 		cmocka_unit_test(test_listen_conflicts),
+		cmocka_unit_test(test_families_conflict_as_on_linux),
+		cmocka_unit_test(test_listener_of_the_family_comes_first),
 		cmocka_unit_test(test_reuseport_spreads),
 		cmocka_unit_test(test_cookie_round_trip),
 		cmocka_unit_test(test_cookies_always),
