@@ -15,6 +15,7 @@
  *            bind S ADDR PORT           listen S BACKLOG      connect S ADDR PORT
  *            fill S COUNT (until it would block; answers how many)
  *            poll S MS in|out (answers the events, or "none")
+ *            sendurg S HEX              urgent S (answers how far ahead the mark is)
  *            info S (words of struct tcp_info)                forget (aborts every socket)
  *          test/wire links the same program against the kernel's sockets (test/wire/kernel_mango.c).
  * Threads: one; calls block.
@@ -214,17 +215,40 @@ static mango_status_e send_all(mango_socket_h sock, const uint8_t *buf, size_t l
 	return st;
 }
 
-static int do_send(struct agent *a, char **w)
+/* Hexadecimal text to a->bytes; what is no number counts as 0. */
+static size_t hex_in(struct agent *a, const char *hex)
 {
-	size_t len = strlen(w[2]) / 2;
+	size_t len = strlen(hex) / 2;
 	unsigned byte;
 
-	for (size_t i = 0; i < len; i++) {
-		if (sscanf(w[2] + 2 * i, "%2x", &byte) != 1)
-			return answer((mango_status_e)-EINVAL);
-		a->bytes[i] = (uint8_t)byte;
-	}
+	for (size_t i = 0; i < len; i++)
+		a->bytes[i] = sscanf(hex + 2 * i, "%2x", &byte) == 1 ? (uint8_t)byte : 0;
+	return len;
+}
+
+static int do_send(struct agent *a, char **w)
+{
+	size_t len = hex_in(a, w[2]);
+
 	return answer(send_all(sock_of(a, w[1]), a->bytes, len));
+}
+
+static int do_sendurg(struct agent *a, char **w)
+{
+	size_t len = hex_in(a, w[2]);
+
+	return answer(mango_socket_send_urgent(sock_of(a, w[1]), a->bytes, len, NULL));
+}
+
+static int do_urgent(struct agent *a, char **w)
+{
+	int64_t ahead;
+	mango_status_e st = mango_socket_urgent(sock_of(a, w[1]), &ahead);
+
+	if (st != MANGO_STATUS_OK)
+		return answer(st);
+	printf("ok %lld\n", (long long)ahead);
+	return 0;
 }
 
 static uint8_t pattern(uint64_t pos)
@@ -579,6 +603,7 @@ static const struct {
 	{ "socket", 2, do_socket },       { "socket", 3, do_socket },
 	{ "bind", 4, do_bind },           { "listen", 3, do_listen_on },
 	{ "fill", 3, do_fill },           { "poll", 4, do_poll },
+	{ "sendurg", 3, do_sendurg },     { "urgent", 2, do_urgent },
 	{ "info", 2, do_info },           { "forget", 1, do_forget },
 	{ "listen", 4, do_listen },       { "accept", 3, do_accept },
 	{ "connect", 4, do_connect },     { "send", 3, do_send },

@@ -43,7 +43,7 @@ PROFILES = {
 }
 
 LINUX = {
-    "congestion_control": "cubic", "no_metrics_save": 1, "rmem": "4096 131072 6291456", "wmem": "4096 16384 4194304",
+    "congestion_control": "cubic", "no_metrics_save": 1, "rmem": "4096 131072 6291456", "wmem": "4096 262144 4194304",
     "invalid_ratelimit": 0, "timestamps": 1, "ecn": 2, "fastopen": 0x3, "net.ipv4.icmp_ratelimit": 0,
     "net.ipv4.icmp_msgs_per_sec": 100000, "net.ipv4.conf.all.rp_filter": 1, "autocorking": 0, "rfc1337": 1,
 }
@@ -158,7 +158,7 @@ class Device:
         for ns, link in ((self.ns, PORT_IF), (self.peer_ns, PEER_IF)):
             command(*netns(ns), "ethtool", "-K", link, "tso", "off", "gso", "off", "gro", "off", "sg", "off", "tx", "off",
                     "rx", "off", check=False)
-            command("ip", "-n", ns, "link", "set", link, "txqueuelen", "10000", "up")
+            command("ip", "-n", ns, "link", "set", link, "txqueuelen", "10000", "gso_max_segs", "1", "up")
         links = json.loads(command("ip", "-n", self.ns, "-j", "link", "show", PORT_IF))
         self.mac = bytes.fromhex(links[0]["address"].replace(":", ""))
 
@@ -217,6 +217,7 @@ class Mango(Device):
                        "addresses": [ADDR4 + "/16", SECOND4 + "/24", ADDR6 + "/64"]}],
             "ipc": {"grpc": {"enabled": False}},
             "memory": {"dpdk_mib": 64, "hugepages": "off"},
+            "nd": {"dad_ms": 0},
             "app": {"sessions_max": 1024, "region_bytes": 64 << 20},
         }
         return merge(base, PROFILES[self.profile]["mango"])

@@ -238,6 +238,36 @@ mango_status_e mango_socket_send(mango_socket_h sock, const void *buf, size_t le
 	return (mango_status_e)result(n);
 }
 
+mango_status_e mango_socket_send_urgent(mango_socket_h sock, const void *buf, size_t len,
+					size_t *ret_sent)
+{
+	struct ksock *s = sock;
+	ssize_t n = s == NULL ? 0 : send(s->fd, buf, len, MSG_NOSIGNAL | MSG_OOB);
+
+	if (s == NULL)
+		return MANGO_STATUS_BADF;
+	if (n >= 0 && ret_sent != NULL)
+		*ret_sent = (size_t)n;
+	return (mango_status_e)result(n);
+}
+
+/* The kernel only tells whether the mark is here (1), or further ahead (2 stands for it). */
+mango_status_e mango_socket_urgent(mango_socket_h sock, int64_t *ret_ahead)
+{
+	struct ksock *s = sock;
+	struct pollfd p = { .fd = s == NULL ? -1 : s->fd, .events = POLLPRI };
+	int is_here = 0;
+
+	if (s == NULL)
+		return MANGO_STATUS_BADF;
+	if (ioctl(s->fd, SIOCATMARK, &is_here) < 0)
+		return (mango_status_e)-errno;
+	if (is_here == 0 && poll(&p, 1, 0) <= 0)
+		return MANGO_STATUS_AGAIN;
+	*ret_ahead = is_here != 0 ? 1 : 2;
+	return MANGO_STATUS_OK;
+}
+
 mango_status_e mango_socket_recv(mango_socket_h sock, void *buf, size_t len, size_t *ret_received)
 {
 	struct ksock *s = sock;

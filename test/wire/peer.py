@@ -469,13 +469,14 @@ class Conn:
             self.our_shift, self.their_shift = min(shift, 14), min(p.wscale, 14)
         self.established = True
 
-    async def open(self, *, ack=True, flags="S", data=b"", win=None, **options):
-        """A connection to the device: SYN, SYN-ACK, ACK. Returns the SYN-ACK."""
+    async def open(self, *, ack=True, flags="S", data=b"", win=None, rtt=0, **options):
+        """A connection to the device: SYN, SYN-ACK, ACK (after rtt seconds). Returns the SYN-ACK."""
         self.tx(flags, data, options=self.syn_options(**options), ts=None, win=win)
         if data:
             self.snd_nxt -= len(data)
         p = await self.rx("SA", ack=1)
         self.agree(p)
+        await asyncio.sleep(rtt)
         if ack:
             self.tx(win=win)
         return p
