@@ -39,7 +39,7 @@
 
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const hugepages[] = { "auto", "on", "off", NULL };
-static const char *const drivers[] = { "af_packet", "af_xdp", "packet_gso", "tap", NULL };
+static const char *const drivers[] = { "af_packet", "af_xdp", "tap", NULL };
 static const char *const slow_threads[] = { "own", "inline", NULL };
 static const char *const cookies[] = { "off", "auto", "always", NULL };
 static const char *const algorithms[] = { "reno", "cubic", "dctcp", "bbr", NULL };
@@ -54,9 +54,7 @@ static const struct mg_conf_key port_columns[] = {
 	    .help = "Kernel interface to use (for tap: to create). One of interface, pci and "
 		    "vdev is given."),
 	COL(driver, ENUM, .names = drivers, .deflt = "af_packet",
-	    .help = "How the interface is driven. packet_gso moves segments of up to 64 KiB and is "
-		    "the fastest for bulk data; af_xdp takes the least time for small packets; "
-		    "af_packet runs everywhere; tap makes an interface."),
+	    .help = "How the interface is driven."),
 	COL(pci, PCI, RANGE(0, MG_CONF_NAME_MAX - 1), .deflt = "",
 	    .help = "PCI address of a device that DPDK drives itself."),
 	COL(vdev, TEXT, RANGE(0, MG_CONF_TEXT_MAX - 1), .deflt = "",
@@ -218,8 +216,9 @@ const struct mg_conf_key mg_conf_keys[] = {
 	    .unit = "bytes", LIVE,
 	    .help = "Largest segment that is announced. auto: from the port's MTU (1460 on "
 		    "Ethernet)."),
-	KEY(tcp.window_scale, NUMBER, RANGE(0, 14), .deflt = "8", .unit = "bits", LIVE,
-	    .help = "Window scale that is offered (RFC 7323); 0 offers none."),
+	KEY(tcp.window_scale, NUMBER, RANGE(0, 14), .deflt = "14", .unit = "bits", LIVE,
+	    .help = "Largest window scale that is offered (RFC 7323): as much as tcp.rcvbuf_max_bytes "
+		    "needs; 0 offers none."),
 	KEY(tcp.timestamps, BOOL, .deflt = "true", LIVE,
 	    .help = "Offer and accept timestamps (RFC 7323)."),
 	KEY(tcp.sack, BOOL, .deflt = "true", LIVE,
@@ -242,17 +241,23 @@ const struct mg_conf_key mg_conf_keys[] = {
 		    "once. BBR does in any case."),
 	KEY(tcp.initial_cwnd_segments, NUMBER, RANGE(1, 64), .deflt = "10", .unit = "segments",
 	    LIVE, .help = "Congestion window at the start (RFC 6928)."),
-	KEY(tcp.rcvbuf_bytes, BYTES, RANGE(KIB(4), MIB(16)), .deflt = "65536", .unit = "bytes",
+	KEY(tcp.autotune, BOOL, .deflt = "true", LIVE,
+	    .help = "Let buffers grow with what their connection needs, up to the largest; not those whose "
+		    "size the application sets."),
+	KEY(tcp.autotune_idle_ms, DURATION, RANGE(10, 3600000), .word = "off", .word_value = 0,
+	    .deflt = "5000", .unit = "milliseconds", LIVE,
+	    .help = "Without traffic for so long, grown buffers return to their first size."),
+	KEY(tcp.rcvbuf_bytes, BYTES, RANGE(KIB(4), MIB(64)), .deflt = "65536", .unit = "bytes",
 	    .flags = MG_CONF_F_LIVE | MG_CONF_F_POW2,
 	    .help = "Receive buffer of a new connection."),
-	KEY(tcp.rcvbuf_max_bytes, BYTES, RANGE(KIB(4), MIB(16)), .deflt = "4194304",
+	KEY(tcp.rcvbuf_max_bytes, BYTES, RANGE(KIB(4), MIB(64)), .deflt = "8388608",
 	    .unit = "bytes", .flags = MG_CONF_F_LIVE | MG_CONF_F_POW2,
-	    .help = "Largest receive buffer that an application may ask for."),
-	KEY(tcp.sndbuf_bytes, BYTES, RANGE(KIB(4), MIB(16)), .deflt = "65536", .unit = "bytes",
+	    .help = "Largest receive buffer: how far it grows, and what an application may ask for."),
+	KEY(tcp.sndbuf_bytes, BYTES, RANGE(KIB(4), MIB(64)), .deflt = "65536", .unit = "bytes",
 	    .flags = MG_CONF_F_LIVE | MG_CONF_F_POW2, .help = "Send buffer of a new connection."),
-	KEY(tcp.sndbuf_max_bytes, BYTES, RANGE(KIB(4), MIB(16)), .deflt = "4194304",
+	KEY(tcp.sndbuf_max_bytes, BYTES, RANGE(KIB(4), MIB(64)), .deflt = "4194304",
 	    .unit = "bytes", .flags = MG_CONF_F_LIVE | MG_CONF_F_POW2,
-	    .help = "Largest send buffer that an application may ask for."),
+	    .help = "Largest send buffer: how far it grows, and what an application may ask for."),
 	KEY(tcp.nagle, BOOL, .deflt = "true", LIVE,
 	    .help = "Hold back small segments while data is unacknowledged; TCP_NODELAY turns it "
 		    "off per connection."),

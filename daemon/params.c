@@ -65,6 +65,8 @@ void mg_params_tcp(const struct mg_conf *conf, struct mg_slow_conf *ret_tcp)
 		.dscp = (uint8_t)conf->ip.dscp,
 		.initial_cwnd_segments = conf->tcp.initial_cwnd_segments,
 		.orphans_max = conf->tcp.orphans_max,
+		.autotune = conf->tcp.autotune,
+		.autotune_idle_ms = conf->tcp.autotune_idle_ms,
 		.rcvbuf_bytes = conf->tcp.rcvbuf_bytes,
 		.rcvbuf_max_bytes = conf->tcp.rcvbuf_max_bytes,
 		.sndbuf_bytes = conf->tcp.sndbuf_bytes,

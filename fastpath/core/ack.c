@@ -12,6 +12,7 @@
 #include "fastpath/core/notify.h"
 #include "fastpath/core/rate.h"
 #include "fastpath/core/recovery.h"
+#include "fastpath/core/ring.h"
 #include "fastpath/core/rtt.h"
 #include "fastpath/core/sack.h"
 
@@ -106,6 +107,8 @@ static void note_progress(struct mg_fp *fp, struct mg_flow *f, const struct mg_a
 {
 	f->samp.acked_bytes += a->delivered;
 	check_tx_space(f);
+	if (mg_unlikely(f->tx_mask / 2 < f->cwnd))
+		mg_ring_grow_tx(fp, f);
 	if (a->now_ns - f->neigh_ns < NEIGH_CONFIRM_NS)
 		return;
 	f->neigh_ns = a->now_ns;

@@ -8,6 +8,7 @@
 
 #include "fastpath/core/engine.h"
 #include "fastpath/core/notify.h"
+#include "fastpath/core/ring.h"
 #include "fastpath/core/rwnd.h"
 #include "fastpath/core/wintab.h"
 
@@ -130,6 +131,11 @@ static void look(struct mg_fp *fp, struct mg_flow *f, uint32_t asked)
 	tx_head = atomic_load_explicit(&w->tx_head, memory_order_acquire);
 	/* acquire: pairs with the release of rx_head; the application's reads of the ring are done */
 	rx_head = atomic_load_explicit(&w->rx_head, memory_order_acquire);
+	/* After tx_head: what it wrote into the new ring counts only there. */
+	if (mg_unlikely((f->ring_busy & MG_RING_TX_OFFERED) && !mg_ring_adopted(fp, f))) {
+		broken(fp, f);
+		return;
+	}
 	if (mg_unlikely(!take_rx_head(f, rx_head) || !take_tx_head(f, tx_head))) {
 		broken(fp, f);
 		return;

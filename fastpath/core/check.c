@@ -6,6 +6,7 @@
  *          data out or a duty has a timer, so that no stall can go unnoticed.
  */
 #include "fastpath/core/engine.h"
+#include "fastpath/core/ring.h"
 
 static void check_rx(const struct mg_flow *f)
 {
@@ -57,6 +58,7 @@ void mg_flow_check(const struct mg_flow *f)
 		return;
 	check_rx(f);
 	check_tx(f);
+	mg_ring_check(f);
 	check_timers(f);
 }
 

@@ -12,6 +12,7 @@
 #include "fastpath/core/output.h"
 #include "fastpath/core/pacer.h"
 #include "fastpath/core/recovery.h"
+#include "fastpath/core/ring.h"
 #include "fastpath/core/rtt.h"
 #include "fastpath/core/rwnd.h"
 #include "fastpath/core/timer.h"
@@ -136,6 +137,7 @@ static void install(struct mg_fp *fp, const struct mg_cmd_install *c)
 	f->sample_ns = fp->now_ns;
 	install_rx(fp, f, c);
 	install_tx(fp, f, c);
+	mg_ring_init(fp, f, c);
 	mg_frame_template(fp, f, c);
 	mg_pacer_set(f, c->pacing_Bps);
 	fp->ids[f->id] = idx + 1;
@@ -316,6 +318,9 @@ static void obey_flow(struct mg_fp *fp, struct mg_flow *f, const struct mg_msg *
 		break;
 	case MG_CMD_CLOSE:
 		mg_appwin_close(fp, f);
+		break;
+	case MG_CMD_RING:
+		mg_ring_answer(fp, f, body);
 		break;
 	case MG_CMD_REPORT:
 		mg_notify_event(fp, f, MG_EV_REPORT, 0);

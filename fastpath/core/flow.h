@@ -89,6 +89,34 @@ enum mg_flow_timer {
 	MG_RTX_PERSIST,
 };
 
+/* How far a change of a ring's size has come; see ring.h. */
+enum mg_flow_ring_step {
+	MG_RING_IDLE = 0,
+	MG_RING_ASKING,   /* the slow path is to be told */
+	MG_RING_ASKED,    /* its answer is awaited */
+	MG_RING_NEXT,     /* receiving: until nothing is out of order */
+	MG_RING_OFFERED,  /* sending: until the library uses it */
+	MG_RING_OLD,      /* receiving: until the application has read what lies in the old ring */
+	MG_RING_DONE,     /* the slow path is to be told that the old one is free */
+	MG_RING_REFUSING, /* ... or the new one */
+};
+
+/* mg_flow.ring_busy */
+enum mg_flow_ring_busy { MG_RING_BUSY = 1 << 0, MG_RING_TX_OFFERED = 1 << 1 };
+
+/* One direction's. */
+struct mg_flow_ring {
+	uint64_t off; /* the successor, or what was last asked for */
+	uint64_t start;
+	uint64_t retry_ns;
+	uint32_t bytes;
+	uint32_t min_bytes;
+	uint32_t max_bytes;
+	uint32_t number;
+	uint8_t step; /* enum mg_flow_ring_step */
+	uint8_t reserved[7];
+};
+
 /* Accumulated for congestion control since the last sample went up. */
 struct mg_flow_sample {
 	uint32_t flags; /* enum mg_sample_flag */
@@ -137,6 +165,7 @@ struct mg_flow {
 	uint8_t quickacks;   /* left at the start of the connection */
 	uint8_t nr_ooo;
 	uint8_t mtup_state; /* enum mg_mtuprobe_state: of sending, but here is room */
+	uint8_t ring_busy; /* enum mg_flow_ring_busy */
 
 	/* tx */
 	alignas(64) uint8_t *tx_ring;
@@ -262,6 +291,18 @@ struct mg_flow {
 	struct mg_sack_block dsack;
 	uint32_t fin_seq;
 	uint32_t remove_how;
+
+	/* Sizes of the rings. */
+	uint64_t rs_next_ns; /* the measurement's period ends; MG_TIME_NEVER: the size is fixed */
+	uint64_t rs_ns;      /* it began */
+	uint64_t rs_head;    /* rx_head then */
+	uint64_t rs_bytes;   /* read in the period before it */
+	uint32_t rs_edge;    /* the right edge then */
+	uint32_t rs_rtt_us;  /* round trip by windows, where there is no other */
+	uint32_t rs_former_bytes; /* the receive ring before it shrank; 0: it did not */
+	uint32_t ring_idle_us;
+	uint64_t ring_idle_ns; /* deadline */
+	struct mg_flow_ring ring[2]; /* by enum mg_ring_dir */
 	uint64_t urg_pos;
 	uint64_t tx_urg; /* SND.UP: what lies before this position is urgent */
 };

@@ -15,6 +15,7 @@
 #include "fastpath/core/input.h"
 #include "fastpath/core/notify.h"
 #include "fastpath/core/output.h"
+#include "fastpath/core/ring.h"
 #include "fastpath/core/rwnd.h"
 #include "fastpath/core/timer.h"
 
@@ -156,6 +157,10 @@ static void flush_flow(struct mg_fp *fp, struct mg_flow *f)
 		return;
 	}
 	if (mg_likely(f->run == MG_FLOW_LIVE)) {
+		if (f->rx_unacked != 0 && fp->now_ns >= f->rs_next_ns)
+			mg_ring_measure(fp, f);
+		if (mg_unlikely(f->ring_busy & MG_RING_BUSY))
+			mg_ring_step(fp, f);
 		refresh_window(fp, f);
 		mg_output_flow(fp, f);
 		mg_notify_sample(fp, f);

@@ -9,6 +9,7 @@
 #include "fastpath/core/notify.h"
 #include "fastpath/core/output.h"
 #include "fastpath/core/recovery.h"
+#include "fastpath/core/ring.h"
 #include "fastpath/core/rtt.h"
 
 /* With nothing in flight: data or a FIN that the peer's window holds back is probed for. */
@@ -60,10 +61,11 @@ void mg_timer_update(struct mg_fp *fp, struct mg_flow *f)
 	if (mg_unlikely(f->run != MG_FLOW_LIVE)) {
 		f->rtx_ns = MG_TIME_NEVER;
 		f->delack_ns = MG_TIME_NEVER;
+		f->ring_idle_ns = MG_TIME_NEVER;
 	} else {
 		choose_rtx(fp, f);
 	}
-	at = mg_min_u64(mg_min_u64(f->rtx_ns, f->delack_ns), f->aux_ns);
+	at = mg_min_u64(mg_min_u64(f->rtx_ns, f->delack_ns), mg_min_u64(f->aux_ns, f->ring_idle_ns));
 	if (at >= f->armed_ns)
 		return;
 	f->armed_ns = at;
@@ -131,6 +133,8 @@ void mg_timer_fire(struct mg_fp *fp, struct mg_flow *f)
 			f->flags |= MG_FF_OVERRIDE;
 		due = true;
 	}
+	if (f->ring_idle_ns <= now)
+		mg_ring_idle(fp, f);
 	if (due) {
 		mg_fp_pend(fp, f);
 		return;

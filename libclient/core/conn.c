@@ -2,6 +2,7 @@
 #include "libclient/core/conn.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,20 +152,24 @@ static uint32_t copy_span(struct cursor *c, const struct mg_span *span, bool to_
 	return done;
 }
 
-static uint32_t copy_spans(const struct iovec *iov, int nr, const struct mg_span spans[2],
-			   bool to_ring)
+static uint32_t copy_spans(const struct iovec *iov, int nr, const struct mg_span *spans,
+			   int nr_spans, bool to_ring)
 {
 	struct cursor c = { iov, nr, 0 };
-	uint32_t n;
+	uint32_t total = 0;
 
 	while (c.nr > 0 && c.iov->iov_len == 0) {
 		c.iov++;
 		c.nr--;
 	}
-	n = copy_span(&c, &spans[0], to_ring);
-	if (n == spans[0].len && spans[1].len > 0)
-		n += copy_span(&c, &spans[1], to_ring);
-	return n;
+	for (int i = 0; i < nr_spans; i++) {
+		uint32_t n = copy_span(&c, &spans[i], to_ring);
+
+		total += n;
+		if (n < spans[i].len)
+			break;
+	}
+	return total;
 }
 
 static uint64_t iov_bytes(const struct iovec *iov, int nr)
@@ -196,7 +201,7 @@ static int why_empty(const struct mg_conn *conn)
 }
 
 /* 1: the spans hold bytes; else the reason why there are none. */
-static int look(struct mg_conn *conn, struct mg_span spans[2])
+static int look(struct mg_conn *conn, struct mg_span spans[MG_WINDOW_SPANS])
 {
 	int end = 1;
 
@@ -215,13 +220,13 @@ static void consume(struct mg_conn *conn, uint32_t n)
 
 int64_t mg_conn_recv(struct mg_conn *conn, const struct iovec *iov, int nr, bool peek)
 {
-	struct mg_span spans[2];
+	struct mg_span spans[MG_WINDOW_SPANS];
 	uint32_t n;
 	int end = look(conn, spans);
 
 	if (end <= 0)
 		return end;
-	n = copy_spans(iov, nr, spans, false);
+	n = copy_spans(iov, nr, spans, MG_WINDOW_SPANS, false);
 	if (!peek)
 		consume(conn, n);
 	return n;
@@ -229,13 +234,15 @@ int64_t mg_conn_recv(struct mg_conn *conn, const struct iovec *iov, int nr, bool
 
 int64_t mg_conn_skip(struct mg_conn *conn, uint64_t max)
 {
-	struct mg_span spans[2];
-	uint64_t n;
+	struct mg_span spans[MG_WINDOW_SPANS];
+	uint64_t n = 0;
 	int end = look(conn, spans);
 
 	if (end <= 0)
 		return end;
-	n = mg_min_u64(max, (uint64_t)spans[0].len + spans[1].len);
+	for (int i = 0; i < MG_WINDOW_SPANS; i++)
+		n += spans[i].len;
+	n = mg_min_u64(max, n);
 	consume(conn, (uint32_t)n);
 	return (int64_t)n;
 }
@@ -248,6 +255,37 @@ static int why_not_open(const struct mg_conn *conn, uint32_t state)
 		return -EAGAIN;
 	error = atomic_load_explicit(&conn->w.shm->error, memory_order_relaxed);
 	return error != 0 ? -(int)error : -EPIPE;
+}
+
+/* Between two threads of the application: a move to another ring waits for nobody, a sender only for a move. */
+static bool try_tx(struct mg_conn *conn)
+{
+	/* acquire: pairs with leave_tx()'s release */
+	return atomic_exchange_explicit(&conn->tx_busy, 1, memory_order_acquire) == 0;
+}
+
+static void enter_tx(struct mg_conn *conn)
+{
+	while (mg_unlikely(!try_tx(conn)))
+		(void)sched_yield(); /* always succeeds on Linux */
+}
+
+static void leave_tx(struct mg_conn *conn)
+{
+	/* release: pairs with try_tx()'s acquire */
+	atomic_store_explicit(&conn->tx_busy, 0, memory_order_release);
+}
+
+void mg_conn_adopt_ring(struct mg_conn *conn)
+{
+	bool moved;
+
+	if (!mg_window_is_offered(&conn->w) || !try_tx(conn))
+		return;
+	moved = mg_window_adopt(&conn->w);
+	leave_tx(conn);
+	if (moved)
+		mg_ctx_ring(conn->src.ctx, &conn->w);
 }
 
 int64_t mg_conn_reserve(struct mg_conn *conn, uint64_t max, struct mg_span ret_spans[2])
@@ -263,10 +301,13 @@ int64_t mg_conn_reserve(struct mg_conn *conn, uint64_t max, struct mg_span ret_s
 		return why_not_open(conn, state);
 	if (max == 0)
 		return 0;
+	enter_tx(conn);
+	(void)mg_window_adopt(&conn->w); /* the doorbell for the next bytes tells */
 	n = mg_window_reserve(&conn->w, max, ret_spans);
-	if (n == 0)
-		return mg_client_probe(conn->src.ctx->client) ? -ECONNRESET : -EAGAIN;
-	return n;
+	if (n != 0)
+		return n;
+	leave_tx(conn);
+	return mg_client_probe(conn->src.ctx->client) ? -ECONNRESET : -EAGAIN;
 }
 
 /* What was committed is to be sent. */
@@ -281,6 +322,7 @@ static void ring_sent(struct mg_conn *conn)
 void mg_conn_commit(struct mg_conn *conn, uint32_t n)
 {
 	mg_window_commit(&conn->w, n);
+	leave_tx(conn);
 	ring_sent(conn);
 }
 
@@ -291,11 +333,12 @@ static int64_t send_bytes(struct mg_conn *conn, const struct iovec *iov, int nr,
 
 	if (n <= 0)
 		return n;
-	(void)copy_spans(iov, nr, spans, true); /* exactly n bytes: there are at least so many */
+	(void)copy_spans(iov, nr, spans, 2, true); /* exactly n bytes: there are at least so many */
 	if (mg_unlikely(urgent))
 		mg_window_commit_urgent(&conn->w, (uint32_t)n);
 	else
 		mg_window_commit(&conn->w, (uint32_t)n);
+	leave_tx(conn);
 	ring_sent(conn);
 	return n;
 }
@@ -320,15 +363,13 @@ bool mg_conn_urgent(const struct mg_conn *conn, int64_t *ret_ahead)
 	return true;
 }
 
-int mg_conn_peek_at(const struct mg_conn *conn, uint64_t off, uint8_t *ret_octet)
+int mg_conn_peek_at(struct mg_conn *conn, uint64_t off, uint8_t *ret_octet)
 {
-	struct mg_span spans[2];
+	struct mg_span spans[MG_WINDOW_SPANS];
 
-	if (off >= mg_window_readable(&conn->w))
+	if (off > UINT32_MAX || mg_window_peek(&conn->w, (uint32_t)off, spans) == 0)
 		return -EAGAIN;
-	(void)mg_window_spans(conn->w.rx, conn->w.rx_bytes, mg_window_rx_head(&conn->w) + off, 1,
-			      spans);
-	*ret_octet = spans[0].p[0];
+	*ret_octet = spans[0].len != 0 ? spans[0].p[0] : spans[2].p[0];
 	return 0;
 }
 
@@ -359,6 +400,7 @@ void mg_conn_set_flag(struct mg_conn *conn, uint32_t aflag, bool on)
 /* Room, or an event when there is. */
 static bool is_writable(struct mg_conn *conn)
 {
+	mg_conn_adopt_ring(conn);
 	if (mg_window_is_roomy(&conn->w))
 		return true;
 	if ((aflags(conn) & MG_SHM_AF_WANT_TX) == 0) {

@@ -29,6 +29,7 @@ enum mg_ready {
 struct mg_conn {
 	struct mg_source src;
 	struct mg_window w;
+	_Atomic uint32_t tx_busy; /* 1: a thread writes into the transmit ring, or moves to another */
 };
 
 struct mg_conn_params {
@@ -51,6 +52,8 @@ void mg_conn_release(struct mg_conn *conn, bool abort);
  * nothing there; -ECONNRESET and so on: why the connection ended. peek: leaves them unread.
  */
 int64_t mg_conn_recv(struct mg_conn *conn, const struct iovec *iov, int nr, bool peek);
+/* The worker offers a transmit ring of another size: moves there, unless a sender is at work, who will. */
+void mg_conn_adopt_ring(struct mg_conn *conn);
 /* Throws at most `max` received bytes away. As mg_conn_recv(). */
 int64_t mg_conn_skip(struct mg_conn *conn, uint64_t max);
 /*
@@ -70,7 +73,7 @@ int64_t mg_conn_send_urgent(struct mg_conn *conn, const struct iovec *iov, int n
  */
 bool mg_conn_urgent(const struct mg_conn *conn, int64_t *ret_ahead);
 /* Copies the octet `off` bytes behind the reading position, which does not move. 0; -EAGAIN: it is not here. */
-int mg_conn_peek_at(const struct mg_conn *conn, uint64_t off, uint8_t *ret_octet);
+int mg_conn_peek_at(struct mg_conn *conn, uint64_t off, uint8_t *ret_octet);
 /* MG_SHM_AF_SHUT_WR and/or MG_SHM_AF_SHUT_RD. 0, -ENOTCONN, -ECONNRESET. */
 int mg_conn_shutdown(struct mg_conn *conn, uint32_t aflags);
 /* Sets or clears an option bit (MG_SHM_AF_NODELAY, _CORK, _QUICKACK). */

@@ -204,6 +204,7 @@ static void on_conn(struct mg_ctx *ctx, uint32_t producer, const struct mg_shm_e
 		return;
 	mg_window_take(producer == MG_SHM_PRODUCER_SLOW ? &conn->w.shm->s_dirty
 							: &conn->w.shm->w_dirty);
+	mg_conn_adopt_ring(conn);
 	mg_ctx_changed(&conn->src);
 }
 

@@ -500,6 +500,10 @@ MANGO_API mango_status_e mango_socket_destroy(mango_socket_h sock);
  * TCP_USER_TIMEOUT, TCP_CONGESTION, TCP_MAXSEG. IPPROTO_IP: IP_TOS, IP_TTL. IPPROTO_IPV6: IPV6_V6ONLY (before
  * bind), IPV6_TCLASS, IPV6_UNICAST_HOPS (-1: the default).
  *
+ * SO_RCVBUF and SO_SNDBUF fix the size of a buffer, which otherwise grows with the path. They count payload bytes: the
+ * daemon rounds up to a power of two and limits; it does not double, as Linux does for its own book-keeping. What a
+ * connected socket returns is the size that the buffer has now.
+ *
  * @return 0; -ENOPROTOOPT: any other; -EINVAL: wrong size or value
  *
  * Those that the daemon keeps (all but time-outs, linger, NODELAY, CORK) block for one round trip once the socket

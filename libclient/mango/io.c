@@ -126,7 +126,8 @@ static int send_loop(struct mg_socket *sock, const struct iovec *iov, int nr, bo
 /* Non-blocking and nobody to tell how much was taken: everything or nothing. */
 static int check_fits(const struct mg_socket *sock, uint64_t bytes)
 {
-	if (bytes > sock->conn->w.tx_bytes)
+	mg_conn_adopt_ring(sock->conn); /* now, so that the room does not change behind our back */
+	if (bytes > mg_window_tx_bytes(&sock->conn->w))
 		return -EMSGSIZE;
 	return mg_conn_status(sock->conn) == 0 && mg_window_writable(&sock->conn->w) < bytes
 		       ? -EAGAIN

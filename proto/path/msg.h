@@ -36,6 +36,8 @@ enum mg_msg_type {
 	MG_CMD_CLOSE =
 		13, /* struct mg_cmd_flow: as if the application had set MG_SHM_AF_CLOSE (it asked by control) */
 
+	MG_CMD_RING = 40, /* struct mg_cmd_ring: the answer to MG_EV_RING with MG_RING_WANT */
+
 	/* Events: worker to slow path. */
 	MG_EV_PACKET =
 		64, /* struct mg_msg_packet: not for an installed flow, or not the common case */
@@ -63,6 +65,7 @@ enum mg_msg_type {
 		80, /* struct mg_msg_app: impossible ring indices: the application is to be detached */
 	MG_EV_MTU_PROBE =
 		81, /* struct mg_ev_flow: what became of MG_FLOW_OPT_MTU_PROBE; value: MG_MTU_PROBE_VALUE() */
+	MG_EV_RING = 100, /* struct mg_ev_ring: about a payload ring's size */
 };
 
 struct mg_msg {
@@ -130,6 +133,10 @@ struct mg_cmd_install {
 	uint32_t window_gen;
 	uint32_t rx_bytes; /* payload rings: power-of-two sizes */
 	uint32_t tx_bytes;
+	uint32_t rx_max_bytes; /* they may grow up to here; 0: their sizes are fixed */
+	uint32_t tx_max_bytes;
+	uint32_t ring_idle_us; /* after so long they return to their first sizes; 0: never */
+	uint32_t reserved1;
 	uint64_t rx_off; /* offsets in the region */
 	uint64_t tx_off;
 };
@@ -237,6 +244,30 @@ struct mg_ev_doorbell {
 	uint32_t gen;
 	uint32_t a_flags; /* enum mg_shm_aflag */
 	uint32_t reserved;
+};
+
+enum mg_ring_dir { MG_RING_RX = 0, MG_RING_TX = 1 };
+
+enum mg_ring_what {
+	MG_RING_WANT = 0,     /* a ring of `bytes` is asked for; answered by MG_CMD_RING */
+	MG_RING_OLD_FREE = 1, /* the one before the last MG_CMD_RING is no longer used */
+	MG_RING_NEW_FREE = 2, /* the one of the last MG_CMD_RING will not be used */
+};
+
+/* One change of a direction's ring is under way at a time: WANT, MG_CMD_RING, one of the others. */
+struct mg_ev_ring {
+	struct mg_msg msg;
+	uint32_t dir;  /* enum mg_ring_dir */
+	uint32_t what; /* enum mg_ring_what */
+	uint32_t bytes;
+	uint32_t reserved;
+};
+
+struct mg_cmd_ring {
+	struct mg_msg msg;
+	uint32_t dir;   /* enum mg_ring_dir */
+	uint32_t bytes; /* a power of two; 0: there is no room */
+	uint64_t off;   /* in the region, a multiple of 4096 */
 };
 
 enum mg_sample_flag {

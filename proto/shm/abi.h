@@ -28,6 +28,13 @@
  *          A second, daemon-wide memfd (struct mg_shm_info), read-only to applications, tells which
  *          daemon threads sleep.
  *
+ *          Rings change while a connection lives: a direction's ring number n lies in slot n & 3 of the window's
+ *          rx_rings or tx_rings, and a counter in the worker's line names the newest. Receiving, the worker
+ *          moves on by itself: bytes from `start` on lie in the newest ring, those before it in the one before
+ *          it, and it waits with the next change until rx_head has reached `start`. Sending, a new number is an
+ *          offer: the library copies [tx_una, tx_head) over and stores the number in tx_ring_used (release)
+ *          before it moves tx_head; from then on every byte lies in the new ring alone.
+ *
  * Trust:   the daemon believes nothing it reads here: it keeps its own copy of every offset, size and
  *          index, copies a word once, checks it, and uses the copy. The library treats the daemon's lines
  *          likewise in debug builds and otherwise trusts the daemon.
@@ -45,8 +52,8 @@
 #include "proto/base/addr.h"
 
 #define MG_SHM_MAGIC 0x314f474e414d4700ull /* "\0GMANGO1" */
-#define MG_SHM_ABI_MAJOR 1
-#define MG_SHM_ABI_MINOR 2
+#define MG_SHM_ABI_MAJOR 2
+#define MG_SHM_ABI_MINOR 0
 
 #define MG_SHM_WORKERS_MAX 16
 #define MG_SHM_CONTEXTS_MAX 32
@@ -160,9 +167,21 @@ enum mg_shm_aflag {
 	MG_SHM_AF_QUICKACK = 1 << 10, /* option: acknowledge at once */
 };
 
+/* Where a payload ring lies. Number n of a direction is in slot n % MG_SHM_RING_SLOTS. */
+#define MG_SHM_RING_SLOTS 4
+#define MG_SHM_PAGE_BYTES 4096u
+
+struct mg_shm_ring {
+	_Atomic uint64_t start; /* receiving: position of the first byte that lies here; sending: 0 */
+	_Atomic uint32_t page;  /* offset from the region's start in pages of 4096 bytes */
+	_Atomic uint32_t bytes; /* a power of two */
+};
+static_assert(sizeof(struct mg_shm_ring) == 16, "ABI");
+
 /*
  * A connection as the application sees it.
  * Line 0: written by the owning worker. Line 1: written by the application. Lines 2 and 3: by the slow path.
+ * Lines 4 and 5: by the slow path before the connection opens, then by the worker.
  * Both sides exchange w_dirty and a_dirty. Before a window is used again the slow path zeroes lines 0 and 1
  * and the dirty words, then fills lines 2 and 3, `state` last.
  */
@@ -180,6 +199,8 @@ struct mg_shm_window {
 	_Atomic uint32_t snd_wnd_bytes;
 	_Atomic uint32_t retrans; /* segments retransmitted so far */
 	_Atomic uint32_t inflight_bytes;
+	_Atomic uint32_t rx_ring; /* number of the newest ring; release: its slot is filled */
+	_Atomic uint32_t tx_ring;
 
 	alignas(64) _Atomic uint64_t
 		rx_head;          /* bytes before this were read; when to ring: see above */
@@ -188,7 +209,9 @@ struct mg_shm_window {
 	_Atomic uint32_t a_dirty; /* 1: a doorbell entry is on its way */
 	_Atomic uint64_t
 		tx_urg; /* the urgent data ends before this position; 0: none. Before tx_head */
-	uint64_t reserved1[4];
+	_Atomic uint32_t tx_ring_used; /* number of the ring that tx_head's bytes lie in (release) */
+	uint32_t reserved0;
+	uint64_t reserved1[3];
 
 	alignas(64) _Atomic uint32_t state; /* enum mg_shm_state; release: publishes lines 2 and 3 */
 	_Atomic uint32_t error;             /* positive errno of the end of the connection */
@@ -201,17 +224,19 @@ struct mg_shm_window {
 	uint32_t scope; /* the link of link-local addresses: a port, from 1; else 0 */
 	uint32_t reserved2[4];
 
-	alignas(64) uint64_t rx_off; /* rings: offset from the region's start, power-of-two size */
-	uint64_t tx_off;
-	uint32_t rx_bytes;
-	uint32_t tx_bytes;
-	struct mg_tuple tuple;
-	uint32_t reserved3;
+	alignas(64) struct mg_tuple tuple;
+	uint32_t reserved3[7];
+
+	/* Written by the slow path before `state` (number 0), later by the worker. */
+	alignas(64) struct mg_shm_ring rx_rings[MG_SHM_RING_SLOTS];
+	alignas(64) struct mg_shm_ring tx_rings[MG_SHM_RING_SLOTS];
 };
-static_assert(sizeof(struct mg_shm_window) == 256, "ABI");
+static_assert(sizeof(struct mg_shm_window) == 384, "ABI");
 static_assert(offsetof(struct mg_shm_window, rx_head) == 64, "ABI: the application's line");
 static_assert(offsetof(struct mg_shm_window, state) == 128, "ABI: the slow path's line");
-static_assert(offsetof(struct mg_shm_window, rx_off) == 192, "ABI: the slow path's second line");
+static_assert(offsetof(struct mg_shm_window, tuple) == 192, "ABI: the slow path's second line");
+static_assert(offsetof(struct mg_shm_window, rx_rings) == 256, "ABI: a line for each direction");
+static_assert(offsetof(struct mg_shm_window, tx_rings) == 320, "ABI: a line for each direction");
 
 /* One for the whole daemon, mapped read-only by applications. */
 struct mg_shm_info {

@@ -6,7 +6,7 @@
  *          its own positions); the operations are a load or a store each, and the rule when a doorbell has
  *          to be rung is in one place.
  * Use:     receive: n = mg_window_peek(w, 0, spans); copy; if (mg_window_consume(w, n)) ring;
- *          send:    n = mg_window_reserve(w, len, spans); copy; mg_window_commit(w, n); ring;
+ *          send:    mg_window_adopt(w); n = mg_window_reserve(w, len, spans); copy; mg_window_commit(w, n); ring;
  *          ring:    if (mg_window_mark(w)) push {index, gen} into the worker's doorbell ring and wake the
  *                   worker when it sleeps.
  *          event:   mg_window_take(&shm->w_dirty or s_dirty) first, then look at the positions.
@@ -19,16 +19,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "proto/base/bits.h"
 #include "proto/shm/abi.h"
 
 struct mg_window {
 	struct mg_shm_window *shm;
+	uint8_t *base; /* the region */
+	uint64_t total;
 	uint8_t *rx; /* the rings */
 	uint8_t *tx;
-	uint32_t rx_bytes; /* powers of two */
-	uint32_t tx_bytes;
+	uint8_t *rx_old;   /* bytes before rx_start lie there */
+	uint64_t rx_start; /* ... and from here on in rx */
+	_Atomic uint32_t rx_bytes; /* powers of two; relaxed, as the positions */
+	_Atomic uint32_t tx_bytes;
+	uint32_t rx_old_bytes;
+	uint32_t rx_ring; /* their numbers */
+	_Atomic uint32_t tx_ring;
 	_Atomic uint64_t rx_head; /* ours: the shared word is only ever written from it */
 	_Atomic uint64_t tx_head; /* both relaxed: one writer each; others look for readiness */
 	_Atomic uint64_t rx_rung; /* rx_head that the worker was last told of */
@@ -43,6 +51,9 @@ struct mg_span {
 	uint32_t len;
 };
 
+/* What is readable lies in at most so many pieces: two in the ring before, two in the newest. */
+#define MG_WINDOW_SPANS 4
+
 static inline uint64_t mg_window_rx_head(const struct mg_window *w)
 {
 	return atomic_load_explicit(&w->rx_head, memory_order_relaxed);
@@ -53,6 +64,82 @@ static inline uint64_t mg_window_tx_head(const struct mg_window *w)
 	return atomic_load_explicit(&w->tx_head, memory_order_relaxed);
 }
 
+static inline uint32_t mg_window_rx_bytes(const struct mg_window *w)
+{
+	return atomic_load_explicit(&w->rx_bytes, memory_order_relaxed);
+}
+
+static inline uint32_t mg_window_tx_bytes(const struct mg_window *w)
+{
+	return atomic_load_explicit(&w->tx_bytes, memory_order_relaxed);
+}
+
+/* A ring's place, checked: the library must not be led outside of its region. NULL: it makes no sense. */
+static inline uint8_t *mg_window_ring(const struct mg_window *w, const struct mg_shm_ring *r,
+				      uint32_t *ret_bytes)
+{
+	uint64_t off = (uint64_t)atomic_load_explicit(&r->page, memory_order_relaxed) *
+		       MG_SHM_PAGE_BYTES;
+	uint32_t bytes = atomic_load_explicit(&r->bytes, memory_order_relaxed);
+
+	if (!mg_is_pow2(bytes) || bytes > w->total || off > w->total - bytes)
+		return NULL;
+	*ret_bytes = bytes;
+	return w->base + off;
+}
+
+/*
+ * Takes the newest pair of receive rings over. The worker overwrites a slot only three numbers later; if that
+ * happened while we read, the newer pair is read. 0, or -EBADMSG.
+ */
+static inline int mg_window_sync_rx(struct mg_window *w)
+{
+	const struct mg_shm_ring *slots = w->shm->rx_rings;
+
+	for (int i = 0; i < 8; i++) {
+		/* acquire: pairs with the worker's release; the slot is filled */
+		uint32_t n = atomic_load_explicit(&w->shm->rx_ring, memory_order_acquire);
+		const struct mg_shm_ring *now = &slots[n % MG_SHM_RING_SLOTS];
+		const struct mg_shm_ring *old = &slots[(n - (n != 0)) % MG_SHM_RING_SLOTS];
+		uint32_t bytes = 0, old_bytes = 0;
+		uint8_t *p = mg_window_ring(w, now, &bytes);
+		uint8_t *old_p = mg_window_ring(w, old, &old_bytes);
+		uint64_t start = atomic_load_explicit(&now->start, memory_order_relaxed);
+
+		/* acquire: the loads above are done before the counter is looked at again */
+		atomic_thread_fence(memory_order_acquire);
+		if (atomic_load_explicit(&w->shm->rx_ring, memory_order_relaxed) - n > 1)
+			continue;
+		if (p == NULL || old_p == NULL)
+			return -EBADMSG;
+		w->rx = p;
+		atomic_store_explicit(&w->rx_bytes, bytes, memory_order_relaxed);
+		w->rx_old = old_p;
+		w->rx_old_bytes = old_bytes;
+		w->rx_start = start;
+		w->rx_ring = n;
+		return 0;
+	}
+	return -EBADMSG;
+}
+
+/* The transmit ring in use. 0, or -EBADMSG. */
+static inline int mg_window_sync_tx(struct mg_window *w)
+{
+	/* acquire: pairs with the release of whoever adopted it, in this process or another */
+	uint32_t n = atomic_load_explicit(&w->shm->tx_ring_used, memory_order_acquire);
+
+	uint32_t bytes = 0;
+	uint8_t *p = mg_window_ring(w, &w->shm->tx_rings[n % MG_SHM_RING_SLOTS], &bytes);
+
+	if (p == NULL)
+		return -EBADMSG;
+	w->tx = p;
+	atomic_store_explicit(&w->tx_bytes, bytes, memory_order_relaxed);
+	atomic_store_explicit(&w->tx_ring, n, memory_order_relaxed);
+	return 0;
+}
+
 /*
  * Binds a window that the daemon handed over as (index, gen), in the region of `total` bytes at `base`.
  * 0; -ESTALE: the window is of another generation; -EBADMSG: it makes no sense.
@@ -60,29 +147,24 @@ static inline uint64_t mg_window_tx_head(const struct mg_window *w)
 static inline int mg_window_bind(struct mg_window *w, uint8_t *base, uint64_t total,
 				 struct mg_shm_window *shm, uint32_t index, uint32_t gen)
 {
-	/* acquire: pairs with the slow path's release of `state`, which publishes lines 2 and 3 */
+	/* acquire: pairs with the slow path's release of `state`, which publishes lines 2 to 5 */
 	uint32_t state = atomic_load_explicit(&shm->state, memory_order_acquire);
-	uint64_t rx_off = shm->rx_off, tx_off = shm->tx_off;
-	uint32_t rx_bytes = shm->rx_bytes, tx_bytes = shm->tx_bytes;
 
 	if (state == MG_SHM_ST_FREE || shm->gen != gen)
 		return -ESTALE;
-	if (!mg_is_pow2(rx_bytes) || !mg_is_pow2(tx_bytes) || shm->worker >= MG_SHM_WORKERS_MAX)
-		return -EBADMSG;
-	if (rx_bytes > total || rx_off > total - rx_bytes || tx_bytes > total ||
-	    tx_off > total - tx_bytes)
+	if (shm->worker >= MG_SHM_WORKERS_MAX)
 		return -EBADMSG;
 	w->shm = shm;
-	w->rx = base + rx_off;
-	w->tx = base + tx_off;
-	w->rx_bytes = rx_bytes;
-	w->tx_bytes = tx_bytes;
+	w->base = base;
+	w->total = total;
 	w->index = index;
 	w->gen = gen;
 	w->worker = shm->worker;
 	atomic_init(&w->rx_head, atomic_load_explicit(&shm->rx_head, memory_order_relaxed));
 	atomic_init(&w->tx_head, atomic_load_explicit(&shm->tx_head, memory_order_relaxed));
 	atomic_init(&w->rx_rung, mg_window_rx_head(w));
+	if (mg_window_sync_rx(w) < 0 || mg_window_sync_tx(w) < 0)
+		return -EBADMSG;
 	return 0;
 }
 
@@ -106,8 +188,8 @@ static inline uint32_t mg_window_readable(const struct mg_window *w)
 	uint64_t tail = atomic_load_explicit(&w->shm->rx_tail, memory_order_acquire);
 	uint64_t n = tail - mg_window_rx_head(w);
 
-	/* More than the ring: a broken daemon, or another thread that read on after we looked at the tail. */
-	return n > w->rx_bytes ? 0 : (uint32_t)n;
+	/* More than a region: a broken daemon, or another thread that read on after we looked at the tail. */
+	return n > w->total ? 0 : (uint32_t)n;
 }
 
 static inline uint32_t mg_window_spans(uint8_t *ring, uint32_t bytes, uint64_t pos, uint32_t len,
@@ -121,14 +203,40 @@ static inline uint32_t mg_window_spans(uint8_t *ring, uint32_t bytes, uint64_t p
 	return len;
 }
 
-/* The readable bytes after the first `skip`, in at most two pieces (the second may be empty); returns how many. */
-static inline uint32_t mg_window_peek(const struct mg_window *w, uint32_t skip,
-				      struct mg_span spans[2])
+/*
+ * The readable bytes after the first `skip`, in order, in pieces of which some may be empty; returns how many.
+ * After a change of rings they lie on both sides of the seam.
+ */
+static inline uint32_t mg_window_peek(struct mg_window *w, uint32_t skip,
+				      struct mg_span spans[MG_WINDOW_SPANS])
 {
 	uint32_t n = mg_window_readable(w);
+	uint64_t pos = mg_window_rx_head(w);
+	uint64_t end = pos + n;
+	uint32_t bytes, in_old;
 
+	/* Not before the tail was loaded: whoever sees bytes in a ring sees the ring. */
+	if (mg_unlikely(atomic_load_explicit(&w->shm->rx_ring, memory_order_relaxed) !=
+			w->rx_ring) &&
+	    mg_window_sync_rx(w) < 0)
+		return 0;
+	bytes = mg_window_rx_bytes(w);
+	/* What a sane daemon does not do: we would read bytes twice. */
+	if (mg_unlikely(end > w->rx_start && end - mg_max_u64(pos, w->rx_start) > bytes))
+		return 0;
 	skip = mg_min_u32(skip, n);
-	return mg_window_spans(w->rx, w->rx_bytes, mg_window_rx_head(w) + skip, n - skip, spans);
+	pos += skip;
+	n -= skip;
+	spans[2] = spans[3] = (struct mg_span){ w->rx, 0 };
+	if (mg_likely(pos >= w->rx_start))
+		return mg_window_spans(w->rx, bytes, pos, n, spans);
+	if (w->rx_start - pos > w->rx_old_bytes)
+		return 0;
+	in_old = (uint32_t)mg_min_u64(n, w->rx_start - pos);
+	(void)mg_window_spans(w->rx_old, w->rx_old_bytes, pos, in_old, spans);
+	if (n > in_old)
+		(void)mg_window_spans(w->rx, bytes, w->rx_start, n - in_old, spans + 2);
+	return n;
 }
 
 /* Gives the first n readable bytes back. True: the worker should be told (mark and ring). */
@@ -138,12 +246,58 @@ static inline bool mg_window_consume(struct mg_window *w, uint32_t n)
 	uint64_t rung = atomic_load_explicit(&w->rx_rung, memory_order_relaxed);
 	uint64_t tail = atomic_load_explicit(&w->shm->rx_tail, memory_order_relaxed);
 	/* What the peer may still send, as far as is known; negative when the worker looked in between. */
-	int64_t open = (int64_t)(rung + w->rx_bytes - tail);
+	uint32_t bytes = mg_window_rx_bytes(w);
+	int64_t open = (int64_t)(rung + bytes - tail);
 
 	atomic_store_explicit(&w->rx_head, head, memory_order_relaxed);
 	/* release: pairs with the worker's acquire; our reads of the ring are over */
 	atomic_store_explicit(&w->shm->rx_head, head, memory_order_release);
-	return open < (int64_t)w->rx_bytes / 2 && head - rung >= w->rx_bytes / 4;
+	return open < (int64_t)bytes / 2 && head - rung >= bytes / 4;
+}
+
+/* Is there a transmit ring to move to? */
+static inline bool mg_window_is_offered(const struct mg_window *w)
+{
+	return atomic_load_explicit(&w->shm->tx_ring, memory_order_relaxed) !=
+	       atomic_load_explicit(&w->tx_ring, memory_order_relaxed);
+}
+
+/*
+ * Moves to the transmit ring that the worker offers, if it does and what is unacknowledged fits. By the one
+ * sender. True: it moved; ring the doorbell when you send, or at once, so that the worker learns of it.
+ */
+static inline bool mg_window_adopt(struct mg_window *w)
+{
+	/* acquire: pairs with the worker's release; the slot is filled */
+	uint32_t n = atomic_load_explicit(&w->shm->tx_ring, memory_order_acquire);
+	uint32_t size = mg_window_tx_bytes(w), bytes = 0;
+	uint64_t una, head = mg_window_tx_head(w);
+	struct mg_span from[2], to[2];
+	uint8_t *ring;
+
+	if (mg_likely(n == atomic_load_explicit(&w->tx_ring, memory_order_relaxed)))
+		return false;
+	/* acquire: as in mg_window_sync_tx() */
+	if (atomic_load_explicit(&w->shm->tx_ring_used, memory_order_acquire) == n)
+		return mg_window_sync_tx(w) == 0; /* another process of the application did it */
+	ring = mg_window_ring(w, &w->shm->tx_rings[n % MG_SHM_RING_SLOTS], &bytes);
+	/* acquire: pairs with the worker's release; what is before it is not read any more */
+	una = atomic_load_explicit(&w->shm->tx_una, memory_order_acquire);
+	if (ring == NULL || head - una > bytes || head - una > size)
+		return false;
+	(void)mg_window_spans(w->tx, size, una, (uint32_t)(head - una), from);
+	for (int i = 0; i < 2; i++) {
+		(void)mg_window_spans(ring, bytes, una, from[i].len, to);
+		memcpy(to[0].p, from[i].p, to[0].len);
+		memcpy(to[1].p, from[i].p + to[0].len, to[1].len);
+		una += from[i].len;
+	}
+	w->tx = ring;
+	atomic_store_explicit(&w->tx_bytes, bytes, memory_order_relaxed);
+	atomic_store_explicit(&w->tx_ring, n, memory_order_relaxed);
+	/* release: pairs with the worker's acquire; all that is unacknowledged lies in the new ring */
+	atomic_store_explicit(&w->shm->tx_ring_used, n, memory_order_release);
+	return true;
 }
 
 /* Room for bytes to send. */
@@ -153,13 +307,15 @@ static inline uint32_t mg_window_writable(const struct mg_window *w)
 	uint64_t una = atomic_load_explicit(&w->shm->tx_una, memory_order_acquire);
 	uint64_t used = mg_window_tx_head(w) - una;
 
-	return used > w->tx_bytes ? 0 : w->tx_bytes - (uint32_t)used; /* a broken daemon: no room */
+	uint32_t bytes = mg_window_tx_bytes(w);
+
+	return used > bytes ? 0 : bytes - (uint32_t)used; /* a broken daemon: no room */
 }
 
 /* Enough room to call the connection writable: a third of the ring, as MG_SHM_AF_WANT_TX has it. */
 static inline bool mg_window_is_roomy(const struct mg_window *w)
 {
-	return mg_window_writable(w) >= w->tx_bytes / 3;
+	return mg_window_writable(w) >= mg_window_tx_bytes(w) / 3;
 }
 
 /* Where the next bytes go: at most len, in at most two pieces; returns how many fit. Nothing is published. */
@@ -169,7 +325,7 @@ static inline uint32_t mg_window_reserve(const struct mg_window *w, uint64_t len
 	uint32_t room = mg_window_writable(w);
 	uint32_t n = len < room ? (uint32_t)len : room;
 
-	return mg_window_spans(w->tx, w->tx_bytes, mg_window_tx_head(w), n, spans);
+	return mg_window_spans(w->tx, mg_window_tx_bytes(w), mg_window_tx_head(w), n, spans);
 }
 
 /* The first n reserved bytes are to be sent. Then ring. */

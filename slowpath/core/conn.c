@@ -107,6 +107,9 @@ static void reset_window(struct mg_shm_window *w)
 	atomic_store_explicit(&w->snd_wnd_bytes, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->retrans, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->inflight_bytes, 0, memory_order_relaxed);
+	atomic_store_explicit(&w->rx_ring, 0, memory_order_relaxed);
+	atomic_store_explicit(&w->tx_ring, 0, memory_order_relaxed);
+	atomic_store_explicit(&w->tx_ring_used, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->rx_head, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->tx_head, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->tx_urg, 0, memory_order_relaxed);
@@ -114,30 +117,6 @@ static void reset_window(struct mg_shm_window *w)
 	atomic_store_explicit(&w->a_dirty, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->error, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->s_dirty, 0, memory_order_relaxed);
-}
-
-static int take_rings(struct mg_slow *s, struct mg_conn *c)
-{
-	struct mg_slow_app *a = app_of(s, c);
-
-	if (mg_payload_alloc(&a->payload, c->rcvbuf_bytes, &c->rx_off) < 0)
-		goto none;
-	if (mg_payload_alloc(&a->payload, c->sndbuf_bytes, &c->tx_off) < 0)
-		goto free_rx;
-	return 0;
-
-free_rx:
-	mg_payload_free(&a->payload, c->rx_off, c->rcvbuf_bytes);
-none:
-	s->stats.no_payload++;
-	return -ENOSPC;
-}
-
-static void give_ring(struct mg_slow *s, struct mg_slow_app *a, uint64_t off, uint32_t bytes)
-{
-	mg_payload_free(&a->payload, off, bytes);
-	if (s->env.ring_freed != NULL)
-		s->env.ring_freed(s->env.ctx, a->app, a->app->payload_off + off, bytes);
 }
 
 int mg_conn_open_window(struct mg_slow *s, struct mg_conn *c, uint32_t state)
@@ -149,7 +128,7 @@ int mg_conn_open_window(struct mg_slow *s, struct mg_conn *c, uint32_t state)
 		s->stats.no_window++;
 		return -ENOSPC;
 	}
-	if (take_rings(s, c) < 0) {
+	if (mg_rings_open(s, c) < 0) {
 		mg_pool_free(&a->windows, c->window);
 		return -ENOSPC;
 	}
@@ -162,13 +141,9 @@ int mg_conn_open_window(struct mg_slow *s, struct mg_conn *c, uint32_t state)
 	w->context = c->context;
 	w->cookie = c->cookie;
 	w->mss = c->snd_mss;
-	w->rx_off = a->app->payload_off + c->rx_off;
-	w->tx_off = a->app->payload_off + c->tx_off;
-	w->rx_bytes = c->rcvbuf_bytes;
-	w->tx_bytes = c->sndbuf_bytes;
 	w->scope = mg_routes_scope_of(&s->routes, &c->node.tuple);
 	w->tuple = c->node.tuple;
-	/* release: publishes lines 2 and 3 to whoever loads the state with acquire */
+	/* release: publishes lines 2 to 5 to whoever loads the state with acquire */
 	atomic_store_explicit(&w->state, state, memory_order_release);
 	return 0;
 }
@@ -182,8 +157,7 @@ static void close_window(struct mg_slow *s, struct mg_conn *c)
 	/* release: the application sees the end before the window can be used anew */
 	atomic_store_explicit(&window_of(s, c)->state, MG_SHM_ST_FREE, memory_order_release);
 	c->flags &= ~(uint32_t)MG_CONN_WINDOW;
-	give_ring(s, a, c->rx_off, c->rcvbuf_bytes);
-	give_ring(s, a, c->tx_off, c->sndbuf_bytes);
+	mg_rings_close(s, c);
 	mg_pool_free(&a->windows, c->window);
 }
 
@@ -362,8 +336,11 @@ static bool send_install(struct mg_slow *s, struct mg_conn *c)
 		.window_gen = c->window_gen,
 		.rx_bytes = c->rcvbuf_bytes,
 		.tx_bytes = c->sndbuf_bytes,
-		.rx_off = a->app->payload_off + c->rx_off,
-		.tx_off = a->app->payload_off + c->tx_off,
+		.rx_max_bytes = mg_rings_max(s, c, MG_RING_RX),
+		.tx_max_bytes = mg_rings_max(s, c, MG_RING_TX),
+		.ring_idle_us = s->conf.autotune_idle_ms * 1000,
+		.rx_off = a->app->payload_off + c->ring[MG_RING_RX].off,
+		.tx_off = a->app->payload_off + c->ring[MG_RING_TX].off,
 	};
 
 	first_rto(s, c, c->srtt_us, &cmd);
@@ -478,6 +455,10 @@ static bool send_one(struct mg_slow *s, struct mg_conn *c, uint32_t cmd)
 		return send_simple(s, c, MG_CMD_REPORT);
 	case MG_CONN_CMD_REMOVE:
 		return send_remove(s, c);
+	case MG_CONN_CMD_RING_RX:
+		return mg_rings_answer(s, c, MG_RING_RX);
+	case MG_CONN_CMD_RING_TX:
+		return mg_rings_answer(s, c, MG_RING_TX);
 	default:
 		MG_ASSERT(false);
 	}

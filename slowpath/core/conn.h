@@ -24,6 +24,7 @@
 #include "slowpath/cc/cc.h"
 #include "slowpath/core/handshake.h"
 #include "slowpath/core/limit.h"
+#include "slowpath/core/rings.h"
 #include "slowpath/core/slow.h"
 #include "slowpath/core/tuples.h"
 
@@ -56,6 +57,8 @@ enum mg_conn_flag {
 	MG_CONN_SYN_LOST = 1 << 11,   /* our SYN or SYN-ACK was retransmitted */
 	MG_CONN_ICMP = 1 << 12,       /* an ICMP error waits for the worker's report */
 	MG_CONN_OWES_ACK = 1 << 30,   /* a segment came between flow and TIME-WAIT */
+	MG_CONN_RCV_FIXED = 1 << 20,  /* the application chose the size of its buffer */
+	MG_CONN_SND_FIXED = 1 << 21,
 };
 
 /* Commands that are due; sent in this order. */
@@ -72,6 +75,8 @@ enum mg_conn_cmd {
 	MG_CONN_CMD_REPORT = 1 << 9,
 	MG_CONN_CMD_REMOVE = 1 << 10,
 	MG_CONN_CMD_MTU_PROBE = 1 << 11,
+	MG_CONN_CMD_RING_RX = 1 << 20,
+	MG_CONN_CMD_RING_TX = 1 << 21,
 };
 
 /* What each is for: the SYN's retransmission; keepalive; FIN-WAIT-2 of a closed application; a larger path MTU. */
@@ -115,7 +120,7 @@ struct mg_conn {
 	uint32_t icmp_seq;       /* what it quotes */
 	uint32_t icmp_mtu;       /* 0: it is not about that */
 	uint32_t icmp_error;     /* else what it says: errno */
-	uint64_t rx_off, tx_off; /* within the payload section */
+	struct mg_conn_ring ring[2]; /* by enum mg_ring_dir */
 	uint64_t cookie;
 	struct mg_mac dmac;   /* last told to the worker */
 	uint16_t mtup_bytes;  /* segment size being probed; 0: none */
@@ -140,6 +145,13 @@ struct mg_conn {
 static inline bool mg_conn_is_synchronised(const struct mg_conn *c)
 {
 	return c->state >= MG_TCP_ESTABLISHED;
+}
+
+/* Flags for what the application asked for; 0 bytes: it left the size to us. */
+static inline uint32_t mg_conn_fixed(uint32_t rcvbuf_bytes, uint32_t sndbuf_bytes)
+{
+	return (rcvbuf_bytes != 0 ? MG_CONN_RCV_FIXED : 0u) |
+	       (sndbuf_bytes != 0 ? MG_CONN_SND_FIXED : 0u);
 }
 
 struct mg_conn *mg_conn_by_flow(struct mg_slow *s, uint32_t idx, uint32_t gen);

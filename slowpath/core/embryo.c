@@ -165,7 +165,7 @@ static struct mg_conn *make_conn(struct mg_slow *s, struct mg_listener *l,
 	c->hs = *hs;
 	c->context = l->context;
 	c->cookie = l->cookie;
-	c->flags |= MG_CONN_PASSIVE | MG_CONN_QUEUED;
+	c->flags |= MG_CONN_PASSIVE | MG_CONN_QUEUED | l->conn_flags;
 	c->rcvbuf_bytes = l->rcvbuf_bytes;
 	c->sndbuf_bytes = l->sndbuf_bytes;
 	c->adv_bytes = mg_handshake_syn_wnd(l->rcvbuf_bytes);

@@ -146,6 +146,7 @@ int mg_listener_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_l
 		.queue_tail = MG_CONN_NONE,
 		.rcvbuf_bytes = mg_rcvbuf_of(s, listen->rcvbuf_bytes),
 		.sndbuf_bytes = mg_sndbuf_of(s, listen->sndbuf_bytes),
+		.conn_flags = mg_conn_fixed(listen->rcvbuf_bytes, listen->sndbuf_bytes),
 		.cookie = listen->cookie,
 	};
 	mg_state_set(&s->states, &l->state, MG_TCP_LISTEN);

@@ -39,6 +39,7 @@ struct mg_listener {
 	uint32_t nr_queued;
 	uint32_t nr_embryos;
 	uint32_t rcvbuf_bytes, sndbuf_bytes;
+	uint32_t conn_flags; /* of its connections: MG_CONN_RCV_FIXED, MG_CONN_SND_FIXED */
 	uint64_t cookie;
 	uint64_t accepted;
 	uint64_t dropped;

@@ -280,6 +280,9 @@ static void on_flow_event(struct mg_slow *s, const struct mg_msg *ev)
 	case MG_EV_REPORT:
 		on_report(s, c, (const struct mg_ev_removed *)(const void *)ev);
 		break;
+	case MG_EV_RING:
+		mg_rings_event(s, c, (const struct mg_ev_ring *)(const void *)ev);
+		break;
 	case MG_EV_NEIGH_CONFIRM:
 		mg_neigh_confirm(s, c->neigh);
 		c->soft_error = 0; /* whoever complained, it gets through */

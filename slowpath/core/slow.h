@@ -160,6 +160,8 @@ struct mg_slow_conf {
 	uint32_t time_wait_ms;
 	uint32_t fin_timeout_ms; /* FIN-WAIT-2 of closed applications */
 	uint32_t orphans_max;
+	bool autotune;             /* buffers grow from the first size up to the largest */
+	uint32_t autotune_idle_ms; /* ... and back after so long without traffic; 0: never */
 	uint32_t rcvbuf_bytes, rcvbuf_max_bytes;
 	uint32_t sndbuf_bytes, sndbuf_max_bytes;
 	uint16_t ephemeral_first, ephemeral_last;

@@ -26,13 +26,13 @@ REF = struct.Struct("<II")
 OPT_BYTES = 208
 ATTACH_ITEM = struct.Struct("<IIQ16s64s")
 ATTACHED = struct.Struct("<16sIIQQII")
-ABI_MAJOR = 1
+ABI_MAJOR = 2
 
 # Sections of the region, and where the words of a window lie.
 CONTEXTS, EVENTS, DOORBELLS, WINDOWS, PAYLOAD = range(5)
 SECTION = struct.Struct("<QQII")
 SECTIONS_OFF = 56
-WINDOW_BYTES = 256
+WINDOW_BYTES = 384
 RX_HEAD, TX_HEAD, A_FLAGS, A_DIRTY, STATE, GEN, WORKER = 64, 72, 80, 84, 128, 136, 140
 
 

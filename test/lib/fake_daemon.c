@@ -159,6 +159,18 @@ static void wake_apps(struct fake_daemon *d)
 
 /* ---------------------------------------------------------------- connections */
 
+static void fake_ring(struct mg_shm_ring *slot, uint64_t off, uint32_t bytes)
+{
+	atomic_store(&slot->start, 0);
+	atomic_store(&slot->page, (uint32_t)(off / MG_SHM_PAGE_BYTES));
+	atomic_store(&slot->bytes, bytes);
+}
+
+static uint8_t *fake_ring_at(const struct session *s, const struct mg_shm_ring *slot)
+{
+	return s->base + (uint64_t)slot->page * MG_SHM_PAGE_BYTES;
+}
+
 static struct end *end_new(struct fake_daemon *d, struct session *s, uint32_t context,
 			   uint64_t cookie, const struct mg_tuple *tuple, uint32_t state)
 {
@@ -193,10 +205,13 @@ static struct end *end_new(struct fake_daemon *d, struct session *s, uint32_t co
 		w->context = context;
 		w->cookie = cookie;
 		w->mss = 1460;
-		w->rx_off = s->app.payload_off + 2ull * i * d->conf.ring_bytes;
-		w->tx_off = w->rx_off + d->conf.ring_bytes;
-		w->rx_bytes = d->conf.ring_bytes;
-		w->tx_bytes = d->conf.ring_bytes;
+		fake_ring(&w->rx_rings[0], s->app.payload_off + 2ull * i * d->conf.ring_bytes,
+			  d->conf.ring_bytes);
+		fake_ring(&w->tx_rings[0], s->app.payload_off + (2ull * i + 1) * d->conf.ring_bytes,
+			  d->conf.ring_bytes);
+		atomic_store(&w->rx_ring, 0);
+		atomic_store(&w->tx_ring, 0);
+		atomic_store(&w->tx_ring_used, 0);
 		w->tuple = *tuple;
 		atomic_store_explicit(&w->state, state, memory_order_release);
 		atomic_fetch_add(&d->windows, 1);
@@ -254,7 +269,8 @@ static uint32_t move_bytes(struct fake_daemon *d, struct end *from, struct end *
 		uint64_t at = (from->tx_una + done) & mask, to_at = (to->rx_tail + done) & mask;
 		uint64_t piece = mg_min_u64(n - done, mg_min_u64(mask + 1 - at, mask + 1 - to_at));
 
-		memcpy(to->s->base + b->rx_off + to_at, from->s->base + a->tx_off + at, piece);
+		memcpy(fake_ring_at(to->s, &b->rx_rings[0]) + to_at,
+		       fake_ring_at(from->s, &a->tx_rings[0]) + at, piece);
 		done += piece;
 	}
 	if (n == 0)

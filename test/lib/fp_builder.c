@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
+#include "proto/wire/checksum.h"
 #include "proto/wire/frame.h"
-#include "test/lib/bigframe.h"
 
 #define START_NS (100 * MG_NS_PER_S)
 
@@ -44,6 +44,22 @@ static bool pkt_alloc(void *ctx, uint16_t port, uint32_t len, struct mg_fp_pkt *
 	return true;
 }
 
+/* With offload the field holds the pseudo-header's sum: finish it as a port would. */
+static void finish_checksums(const struct fb *b, const struct mg_fp_pkt *pkt)
+{
+	uint8_t *ip = pkt->data + pkt->l2_len;
+	uint8_t *tcp = ip + pkt->l3_len;
+	uint32_t len = pkt->len - pkt->l2_len - pkt->l3_len;
+
+	if (!b->conf.tx_csum)
+		return;
+	if (!pkt->is_v6) {
+		assert_int_equal(ip[10] | ip[11], 0);
+		mg_csum_store(ip + 10, mg_csum_add(0, ip, 20));
+	}
+	mg_csum_store(tcp + 16, mg_csum_add(0, tcp, len));
+}
+
 static void pkt_send(void *ctx, const struct mg_fp_pkt *pkt)
 {
 	struct fb *b = ctx;
@@ -52,8 +68,8 @@ static void pkt_send(void *ctx, const struct mg_fp_pkt *pkt)
 	int err;
 
 	assert_true(b->out_tail - b->out_head < FB_FRAMES);
-	b->last_len = mg_bigframe_flatten(pkt, b->conf.tx_csum, b->last_frame);
-	err = mg_wire_parse_frame(b->last_frame, b->last_len, b->conf.no_l2 ? MG_RX_NO_L2 : 0, &v);
+	finish_checksums(b, pkt);
+	err = mg_wire_parse_frame(pkt->data, pkt->len, b->conf.no_l2 ? MG_RX_NO_L2 : 0, &v);
 	assert_int_equal(err, 0);
 	assert_int_equal(v.kind, MG_FRAME_TCP);
 	assert_true(mg_addr_eq(&v.seg.tuple.raddr, &b->flow->tuple.laddr));
@@ -79,6 +95,8 @@ static void pkt_send(void *ctx, const struct mg_fp_pkt *pkt)
 	}
 	for (uint32_t i = 0; i < o->len; i++)
 		assert_int_equal(v.seg.payload.data[i], fb_tx_pattern((uint64_t)o->seq + i));
+	memcpy(b->last_frame, pkt->data, pkt->len);
+	b->last_len = pkt->len;
 	b->out_tail++;
 }
 
@@ -95,6 +113,8 @@ static bool event(void *ctx, const struct mg_msg *m)
 	b->ev[b->nr_ev].type = m->type;
 	if (m->type == MG_EV_SAMPLE)
 		b->ev[b->nr_ev].sample = *(const struct mg_ev_sample *)body;
+	else if (m->type == MG_EV_RING)
+		b->ev[b->nr_ev].ring = *(const struct mg_ev_ring *)body;
 	else if (m->type == MG_EV_REMOVED || m->type == MG_EV_REPORT)
 		b->ev[b->nr_ev].flags = ((const struct mg_ev_removed *)body)->flags;
 	else if (m->type != MG_EV_APP_DEL && m->type != MG_EV_APP_RINGS &&
@@ -139,7 +159,8 @@ static void make_app(struct fb *b)
 	struct mg_app_layout layout = { .nr_windows = 4, .nr_contexts = 1, .nr_workers = 1 };
 	uint64_t bytes;
 
-	layout.payload_bytes = mg_align_up((uint64_t)b->conf.rx_bytes + b->conf.tx_bytes, 4096);
+	layout.payload_bytes = mg_align_up(
+		(uint64_t)b->conf.rx_bytes + b->conf.tx_bytes + b->conf.spare_bytes, 4096);
 	bytes = mg_app_region_bytes(&layout);
 	b->region = aligned_alloc(4096, mg_align_up(bytes, 4096));
 	assert_non_null(b->region);
@@ -170,8 +191,7 @@ static void make_engine(struct fb *b)
 		.now_ns = START_NS,
 		.ports = { { .tx_csum = b->conf.tx_csum,
 			     .has_l2 = !b->conf.no_l2,
-			     .gso_bytes = b->conf.gso_bytes,
-			     .lends = b->conf.lends } },
+			     .gso_bytes = b->conf.gso_bytes } },
 	};
 	struct mg_fp_env env = { b, pkt_alloc, pkt_send, event, wake };
 	size_t bytes = mg_fp_bytes(&conf);
@@ -180,6 +200,12 @@ static void make_engine(struct fb *b)
 	assert_non_null(b->mem);
 	memset(b->mem, 0, bytes);
 	assert_int_equal(mg_fp_init(b->mem, &conf, &env, &b->fp), 0);
+}
+
+static void set_ring(struct mg_shm_ring *slot, uint64_t off, uint32_t bytes)
+{
+	atomic_store(&slot->page, (uint32_t)(off / MG_SHM_PAGE_BYTES));
+	atomic_store(&slot->bytes, bytes);
 }
 
 static void install(struct fb *b)
@@ -221,6 +247,9 @@ static void install(struct fb *b)
 		.window_gen = 1,
 		.rx_bytes = c->rx_bytes,
 		.tx_bytes = c->tx_bytes,
+		.rx_max_bytes = c->rx_max_bytes,
+		.tx_max_bytes = c->tx_max_bytes,
+		.ring_idle_us = c->ring_idle_us,
 		.rx_off = b->app.payload_off,
 		.tx_off = b->app.payload_off + c->rx_bytes,
 	};
@@ -233,6 +262,10 @@ static void install(struct fb *b)
 		assert_int_equal(mg_addr_parse("fd00::2", &cmd.tuple.raddr), 0);
 	}
 	b->win->gen = 1;
+	set_ring(&b->win->rx_rings[0], cmd.rx_off, cmd.rx_bytes);
+	set_ring(&b->win->tx_rings[0], cmd.tx_off, cmd.tx_bytes);
+	atomic_store(&b->win->state, MG_SHM_ST_OPEN);
+	assert_int_equal(mg_window_bind(&b->w, b->app.base, b->app.total_bytes, b->win, 1, 1), 0);
 	mg_fp_command(b->fp, &cmd.msg, b->now);
 	b->flow = &b->fp->flows[0];
 	assert_int_equal(b->flow->run, MG_FLOW_LIVE);
@@ -347,14 +380,16 @@ void fb_app_write_urgent(struct fb *b, uint32_t n)
 
 void fb_app_write(struct fb *b, uint32_t n)
 {
-	uint8_t *ring = b->app.base + b->app.payload_off + b->conf.rx_bytes;
+	struct mg_span spans[2];
+	uint64_t pos = b->app_written;
 
-	assert_true(b->app_written + n - atomic_load(&b->win->tx_una) <= b->conf.tx_bytes);
-	for (uint32_t i = 0; i < n; i++)
-		ring[(b->app_written + i) & (b->conf.tx_bytes - 1)] = fb_tx_pattern(
-			(uint32_t)(b->app_written + i));
-	b->app_written += n;
-	atomic_store(&b->win->tx_head, b->app_written);
+	(void)mg_window_adopt(&b->w);
+	assert_int_equal(mg_window_reserve(&b->w, n, spans), n);
+	for (int i = 0; i < 2; i++)
+		for (uint32_t k = 0; k < spans[i].len; k++)
+			spans[i].p[k] = fb_tx_pattern((uint32_t)pos++);
+	b->app_written = pos;
+	mg_window_commit(&b->w, n);
 	fb_ring(b);
 }
 
@@ -365,16 +400,16 @@ uint32_t fb_app_readable(struct fb *b)
 
 void fb_app_read(struct fb *b, uint32_t n, bool ring)
 {
-	const uint8_t *bytes = b->app.base + b->app.payload_off;
+	struct mg_span spans[MG_WINDOW_SPANS];
+	uint64_t end = b->app_read + n;
 
+	assert_int_equal(mg_window_peek(&b->w, 0, spans), fb_app_readable(b));
 	assert_true(n <= fb_app_readable(b));
-	for (uint32_t i = 0; i < n; i++) {
-		uint64_t pos = b->app_read + i;
-
-		assert_int_equal(bytes[pos & (b->conf.rx_bytes - 1)], fb_rx_pattern((uint32_t)pos));
-	}
-	b->app_read += n;
-	atomic_store(&b->win->rx_head, b->app_read);
+	for (int i = 0; i < MG_WINDOW_SPANS; i++)
+		for (uint32_t k = 0; k < spans[i].len && b->app_read < end; k++)
+			assert_int_equal(spans[i].p[k], fb_rx_pattern((uint32_t)b->app_read++));
+	assert_int_equal(b->app_read, end);
+	(void)mg_window_consume(&b->w, n);
 	if (ring)
 		fb_ring(b);
 }

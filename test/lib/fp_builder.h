@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "fastpath/core/engine.h"
+#include "proto/shm/window.h"
 
 #define FB_FRAMES 4096
 #define FB_EVENTS 4096
@@ -33,6 +34,10 @@ struct fb_conf {
 	uint8_t rcv_wscale;
 	uint32_t rx_bytes;   /* [65536] */
 	uint32_t tx_bytes;   /* [65536] */
+	uint32_t rx_max_bytes; /* how far the rings may grow [not at all] */
+	uint32_t tx_max_bytes;
+	uint32_t ring_idle_us; /* [never] */
+	uint32_t spare_bytes;  /* of the region, behind the first two rings */
 	uint32_t rcv_adv;    /* right edge offered, relative [rx_bytes, at most 65535] */
 	uint32_t cwnd;       /* [10 * mss] */
 	uint32_t restart;    /* after idling [10 * mss] */
@@ -44,7 +49,6 @@ struct fb_conf {
 	uint32_t challenge_per_s; /* [1000] */
 	uint64_t pacing_Bps;
 	bool tx_csum;
-	bool lends;
 	bool no_l2;
 	bool v6;
 	bool keep_quick; /* leave the quick ACKs of the start on */
@@ -92,6 +96,7 @@ struct fb {
 	uint8_t *region;
 	struct mg_app app;
 	struct mg_shm_window *win;
+	struct mg_window w; /* the application's side */
 	struct mg_spsc bells;  /* the application's side */
 	struct mg_spsc events; /* of the worker, the application's side */
 	uint64_t now;
@@ -104,6 +109,7 @@ struct fb {
 		uint16_t type;
 		uint32_t count, value, flags;
 		struct mg_ev_sample sample;
+		struct mg_ev_ring ring;
 	} ev[FB_EVENTS];
 	uint32_t nr_ev;
 	uint32_t wakes;

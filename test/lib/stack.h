@@ -23,8 +23,6 @@ struct mg_stack_conf {
 	uint8_t prefix;
 	struct mg_mac mac;
 	uint16_t mtu;
-	bool gso; /* its port takes frames of up to 64 KiB, by reference (test/lib/bigframe) */
-	bool gro; /* ... and merges what arrives between two turns */
 	uint64_t seed;
 	uint64_t now_ns;
 	uint32_t conns_max;
@@ -60,6 +58,8 @@ bool mg_stack_app_is_gone(const struct mg_stack *s);
 uint32_t mg_stack_pkts_held(const struct mg_stack *s);
 /* Every second allocation out of `n` fails from now on (0: none). */
 void mg_stack_starve(struct mg_stack *s, uint32_t one_in_n);
+/* Bytes of the region that payload rings take. */
+uint64_t mg_stack_held_bytes(const struct mg_stack *stack);
 void mg_stack_check(const struct mg_stack *s);
 /* Value of a counter of either core by name; 0 when there is none. */
 uint64_t mg_stack_counter(const struct mg_stack *s, const char *name);

@@ -143,41 +143,45 @@ static void ring_doorbell(struct mg_sim_app *app, struct mg_sim_conn *c)
 
 static bool do_read(struct mg_sim_app *app, struct mg_sim_conn *c, uint64_t now_ns)
 {
-	struct mg_shm_window *w = window_of(app, c);
-	const uint8_t *ring = mg_stack_app(app->stack)->base + w->rx_off;
+	const struct mg_shm_window *w = window_of(app, c);
 	uint64_t tail = atomic_load_explicit(&w->rx_tail, memory_order_acquire);
-	uint64_t end = mg_min_u64(tail, c->rx_pos + c->plan.read_max);
+	struct mg_span spans[MG_WINDOW_SPANS];
+	uint32_t n = mg_window_peek(&c->w, 0, spans);
+	uint32_t left = mg_min_u32(n, c->plan.read_max);
+	uint64_t p = c->rx_pos;
 
-	if (tail < c->rx_pos || tail - c->rx_pos > w->rx_bytes) {
+	if (tail - c->rx_pos != n) {
 		fail(app, c, "rx_tail is impossible", tail);
 		return false;
 	}
-	if (now_ns < c->next_read_ns || end == c->rx_pos)
+	if (now_ns < c->next_read_ns || left == 0)
 		return false;
-	for (uint64_t p = c->rx_pos; p < end; p++) {
-		if (ring[p & (w->rx_bytes - 1)] != pattern(app->seed, c->key, !c->is_client, p)) {
+	for (int i = 0; i < MG_WINDOW_SPANS; i++) {
+		for (uint32_t k = 0; k < spans[i].len && left > 0; k++, left--, p++) {
+			if (spans[i].p[k] == pattern(app->seed, c->key, !c->is_client, p))
+				continue;
 			fail(app, c, "wrong byte", p);
 			return false;
 		}
 	}
-	app->moved_bytes += end - c->rx_pos;
-	c->rx_pos = end;
+	app->moved_bytes += p - c->rx_pos;
+	(void)mg_window_consume(&c->w, (uint32_t)(p - c->rx_pos)); /* the caller rings anyway */
+	c->rx_pos = p;
 	c->next_read_ns = now_ns + c->plan.read_gap_ns;
 	if (c->plan.stall_ns != 0 && c->rx_pos >= c->plan.stall_at) {
 		c->next_read_ns = now_ns + c->plan.stall_ns;
 		c->plan.stall_ns = 0;
 	}
-	atomic_store_explicit(&w->rx_head, end, memory_order_release);
 	return true;
 }
 
 static bool do_write(struct mg_sim_app *app, struct mg_sim_conn *c, uint64_t now_ns)
 {
 	struct mg_shm_window *w = window_of(app, c);
-	uint8_t *ring = mg_stack_app(app->stack)->base + w->tx_off;
 	uint64_t una = atomic_load_explicit(&w->tx_una, memory_order_acquire);
-	uint64_t room = w->tx_bytes - (c->tx_pos - una);
-	uint64_t n = mg_min_u64(mg_min_u64(room, c->plan.write_max), c->plan.tx_bytes - c->tx_pos);
+	struct mg_span spans[2];
+	uint64_t p = c->tx_pos;
+	uint32_t n;
 
 	if (una > c->tx_pos) {
 		fail(app, c, "tx_una is impossible", una);
@@ -185,17 +189,21 @@ static bool do_write(struct mg_sim_app *app, struct mg_sim_conn *c, uint64_t now
 	}
 	if (now_ns < c->next_write_ns || c->tx_pos == c->plan.tx_bytes)
 		return false;
+	(void)mg_window_adopt(&c->w);
+	n = mg_window_reserve(&c->w, mg_min_u64(c->plan.write_max, c->plan.tx_bytes - c->tx_pos),
+			      spans);
 	if (n == 0) { /* the ring is full: ask for an event, which may come at once */
 		if ((atomic_fetch_or(&w->a_flags, MG_SHM_AF_WANT_TX) & MG_SHM_AF_WANT_TX) == 0)
 			ring_doorbell(app, c);
 		return false;
 	}
 	atomic_fetch_and(&w->a_flags, ~(uint32_t)MG_SHM_AF_WANT_TX);
-	for (uint64_t p = c->tx_pos; p < c->tx_pos + n; p++)
-		ring[p & (w->tx_bytes - 1)] = pattern(app->seed, c->key, c->is_client, p);
+	for (int i = 0; i < 2; i++)
+		for (uint32_t k = 0; k < spans[i].len; k++)
+			spans[i].p[k] = pattern(app->seed, c->key, c->is_client, p++);
+	mg_window_commit(&c->w, n);
 	c->tx_pos += n;
 	c->next_write_ns = now_ns + c->plan.write_gap_ns;
-	atomic_store_explicit(&w->tx_head, c->tx_pos, memory_order_release);
 	return true;
 }
 
@@ -217,6 +225,7 @@ static bool step_open(struct mg_sim_app *app, struct mg_sim_conn *c, uint64_t no
 		return true;
 	}
 	moved = do_read(app, c, now_ns);
+	moved |= mg_window_adopt(&c->w); /* also when there is nothing to write */
 	moved |= c->end == MG_SIM_OPEN && do_write(app, c, now_ns);
 	if (c->end != MG_SIM_OPEN)
 		return true;
@@ -228,7 +237,10 @@ static bool step_open(struct mg_sim_app *app, struct mg_sim_conn *c, uint64_t no
 	    (atomic_load_explicit(&w->w_flags, memory_order_acquire) & MG_SHM_WF_RX_FIN) &&
 	    atomic_load_explicit(&w->rx_tail, memory_order_acquire) == c->rx_pos)
 		c->eof = moved = true;
-	if (!c->shut && c->tx_pos == c->plan.tx_bytes && (!c->plan.shut_late || c->eof)) {
+	if (c->shut_ns == 0 && c->tx_pos == c->plan.tx_bytes)
+		c->shut_ns = now_ns + c->plan.linger_ns;
+	if (!c->shut && c->tx_pos == c->plan.tx_bytes && now_ns >= c->shut_ns &&
+	    (!c->plan.shut_late || c->eof)) {
 		atomic_fetch_or(&w->a_flags, MG_SHM_AF_SHUT_WR);
 		c->shut = moved = true;
 	}
@@ -249,6 +261,9 @@ static bool step_conn(struct mg_sim_app *app, struct mg_sim_conn *c, uint64_t no
 	if (state == MG_SHM_ST_CONNECTING)
 		return false;
 	if (c->key == 0) {
+		MG_ASSERT(mg_window_bind(&c->w, mg_stack_app(app->stack)->base,
+					 mg_stack_app(app->stack)->total_bytes, w, c->window,
+					 c->gen) == 0);
 		c->key = c->is_client ? w->tuple.lport : w->tuple.rport;
 		if (c->plan.nodelay)
 			atomic_fetch_or(&w->a_flags, MG_SHM_AF_NODELAY);
@@ -298,6 +313,8 @@ static uint64_t next_moment(const struct mg_sim_conn *c, uint64_t now_ns)
 		return next;
 	if (c->next_read_ns > now_ns)
 		next = c->next_read_ns;
+	if (c->shut_ns > now_ns)
+		next = mg_min_u64(next, c->shut_ns);
 	if (c->next_write_ns > now_ns && c->tx_pos < c->plan.tx_bytes)
 		next = mg_min_u64(next, c->next_write_ns);
 	return mg_min_u64(next, c->leave_ns);

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/shm/window.h"
 #include "test/lib/stack.h"
 
 #define MG_SIM_NEVER_ABORT UINT64_MAX
@@ -29,7 +30,8 @@ struct mg_sim_plan {
 	uint64_t stall_ns; /* ...for so long */
 	uint64_t leave_ns; /* closes whatever there is so long after the start; 0: never */
 	bool nodelay;
-	bool shut_late; /* FIN only after the peer's FIN */
+	bool shut_late;     /* FIN only after the peer's FIN */
+	uint64_t linger_ns; /* idle for so long before the FIN */
 };
 
 enum mg_sim_end {
@@ -46,11 +48,13 @@ struct mg_sim_conn {
 	bool in_use;
 	bool is_client;
 	uint32_t window, gen;
+	struct mg_window w; /* bound with the key */
 	uint64_t key; /* names the connection at both ends */
 	uint64_t tx_pos, rx_pos;
 	uint64_t next_write_ns, next_read_ns;
 	uint64_t leave_ns; /* MG_TIME_NEVER: when done */
 	bool shut, eof;
+	uint64_t shut_ns; /* when lingering ends; 0: it has not begun */
 	bool kicked;      /* an event came, or the last step moved: look again */
 	uint64_t wake_ns; /* the plan's own next moment */
 	int error;        /* errno of the end */

@@ -46,6 +46,25 @@ void mg_sim_scenario_plain(struct mg_sim_scenario *sc, uint64_t seed)
 	sc->server = sc->client[0];
 }
 
+void mg_sim_scenario_long_fat(struct mg_sim_scenario *sc, uint64_t bytes)
+{
+	mg_sim_scenario_plain(sc, 1);
+	(void)snprintf(sc->family, sizeof(sc->family), "long-fat");
+	for (int d = 0; d < 2; d++) {
+		sc->link[d].delay_ns = 50 * MG_NS_PER_MS;
+		sc->link[d].rate_Bps = 125000000;
+		sc->link[d].queue_bytes = 64u << 20;
+		sc->host[d].payload_bytes = 128u << 20;
+		sc->host[d].tcp.window_scale = 14;
+		sc->host[d].tcp.rcvbuf_max_bytes = 32u << 20;
+		sc->host[d].tcp.sndbuf_max_bytes = 32u << 20;
+	}
+	sc->client[0].tx_bytes = bytes;
+	sc->client[0].write_max = 1u << 20;
+	sc->client[0].linger_ns = 20 * MG_NS_PER_S;
+	sc->server.read_max = 1u << 20;
+}
+
 static void draw_lossy(struct mg_sim_scenario *sc, struct mg_rng *r)
 {
 	for (int d = 0; d < 2; d++)
@@ -273,6 +292,21 @@ static void draw_host(struct mg_sim_scenario *sc, struct mg_rng *r, int h)
 		tcp->mtu_probing = MG_MTU_PROBING_ALWAYS;
 }
 
+/* Of its own source, so that it moves nothing else that a seed draws. */
+static void draw_buffers(struct mg_sim_scenario *sc, uint64_t seed)
+{
+	struct mg_rng r;
+
+	mg_rng_init(&r, seed ^ 0x627566666572ull);
+	for (int h = 0; h < 2; h++) {
+		sc->host[h].tcp.autotune = !one_in(&r, 8);
+		sc->host[h].tcp.autotune_idle_ms = one_in(&r, 4) ? 0 : (uint32_t)between(&r, 10, 1000);
+		/* Sometimes there is not room for all. */
+		if (one_in(&r, 4))
+			sc->host[h].payload_bytes = MG_SIM_CLIENTS_MAX * 512u << 10;
+	}
+}
+
 static void draw_behaviour(struct mg_sim_scenario *sc, struct mg_rng *r)
 {
 	bool late = one_in(r, 3);
@@ -300,18 +334,6 @@ static void keep_alive(struct mg_sim_scenario *sc)
 	}
 }
 
-/* A third of the worlds have ports with large segments, on either side; drawn apart from all else. */
-static void draw_ports(struct mg_sim_scenario *sc, uint64_t seed)
-{
-	struct mg_rng r;
-
-	mg_rng_init(&r, seed ^ 0x6750);
-	for (int h = 0; h < 2; h++) {
-		sc->host[h].gso = one_in(&r, 3);
-		sc->host[h].gro = one_in(&r, 3);
-	}
-}
-
 void mg_sim_scenario_draw(struct mg_sim_scenario *sc, uint64_t seed)
 {
 	struct mg_rng r;
@@ -325,8 +347,8 @@ void mg_sim_scenario_draw(struct mg_sim_scenario *sc, uint64_t seed)
 						     : between(&r, 100000, 60 * MG_NS_PER_MS);
 	draw_host(sc, &r, 0);
 	draw_host(sc, &r, 1);
+	draw_buffers(sc, seed);
 	draw_behaviour(sc, &r);
-	draw_ports(sc, seed);
 	(void)snprintf(sc->family, sizeof(sc->family), "%s", families[family].name);
 	families[family].draw(sc, &r);
 	if (sc->may_reset || one_in(&r, 4))

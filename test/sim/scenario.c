@@ -31,6 +31,7 @@ struct world {
 	uint64_t now_ns;
 	uint64_t progress_ns; /* when a byte was last read or a connection ended */
 	uint64_t progress;
+	uint64_t moved;
 	struct mg_sim_result *res;
 };
 
@@ -129,6 +130,10 @@ static void watch_progress(struct world *w)
 	const struct mg_sim_link *l = w->sc->link;
 	uint64_t dead_ns = mg_max_u64(l[0].dead_until_ns, l[1].dead_until_ns);
 
+	if (w->app[0].moved_bytes + w->app[1].moved_bytes != w->moved) {
+		w->moved = w->app[0].moved_bytes + w->app[1].moved_bytes;
+		w->res->moved_ns = w->now_ns - START_NS;
+	}
 	if (progress != w->progress || w->now_ns < dead_ns) {
 		w->progress = progress;
 		w->progress_ns = w->now_ns;
@@ -201,6 +206,17 @@ static void check_totals(struct world *w)
 	}
 }
 
+static void watch_memory(struct world *w)
+{
+	for (int h = 0; h < 2; h++) {
+		uint64_t held = mg_stack_held_bytes(w->stack[h]);
+
+		w->res->held_max_bytes[h] = mg_max_u64(w->res->held_max_bytes[h], held);
+		if (!w->app[0].conns[0].shut)
+			w->res->held_idle_bytes[h] = held;
+	}
+}
+
 static void run_until_ended(struct world *w)
 {
 	while (!failed(w) && open_conns(w) > 0) {
@@ -211,6 +227,7 @@ static void run_until_ended(struct world *w)
 			fail(w, "the world's time is over");
 		else
 			watch_progress(w);
+		watch_memory(w);
 	}
 }
 
@@ -237,6 +254,10 @@ static void check_storm(struct world *w)
 
 	w->res->retrans = mg_stack_counter(w->stack[0], "tx_retransmits") +
 			  mg_stack_counter(w->stack[1], "tx_retransmits");
+	w->res->rings_grown = mg_stack_counter(w->stack[0], "rings_grown") +
+			      mg_stack_counter(w->stack[1], "rings_grown");
+	w->res->rings_shrunk = mg_stack_counter(w->stack[0], "rings_shrunk") +
+			       mg_stack_counter(w->stack[1], "rings_shrunk");
 	w->res->frames = mg_sim_net_frames(w->net);
 	w->res->lost = mg_sim_net_lost(w->net);
 	limit = 200 + w->res->frames /

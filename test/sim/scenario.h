@@ -44,11 +44,17 @@ struct mg_sim_result {
 	uint64_t frames;
 	uint64_t lost;
 	uint64_t retrans;
+	uint64_t rings_grown, rings_shrunk;
+	uint64_t held_max_bytes[2];  /* payload rings of a host, at most ... */
+	uint64_t held_idle_bytes[2]; /* ... and when the first connection had lingered, before its FIN */
+	uint64_t moved_ns;           /* when the last byte was read */
 };
 
 /* Draws a scenario. */
 void mg_sim_scenario_draw(struct mg_sim_scenario *sc, uint64_t seed);
 /* A quiet 1 ms link, one client that sends and receives nothing yet: the base of hand-written scenarios. */
 void mg_sim_scenario_plain(struct mg_sim_scenario *sc, uint64_t seed);
+/* One connection sends `bytes` over 1 Gbit/s and 100 ms without loss, and waits a while before it closes. */
+void mg_sim_scenario_long_fat(struct mg_sim_scenario *sc, uint64_t bytes);
 void mg_sim_scenario_run(const struct mg_sim_scenario *sc, struct mg_sim_result *ret_result);
 #endif

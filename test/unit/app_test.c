@@ -28,6 +28,13 @@ struct region {
 	struct mg_window w;
 };
 
+static void set_ring(struct mg_shm_ring *slot, uint64_t start, uint64_t off, uint32_t bytes)
+{
+	atomic_store(&slot->start, start);
+	atomic_store(&slot->page, (uint32_t)(off / MG_SHM_PAGE_BYTES));
+	atomic_store(&slot->bytes, bytes);
+}
+
 static int up(void **state)
 {
 	struct region *r = calloc(1, sizeof(*r));
@@ -40,10 +47,8 @@ static int up(void **state)
 	r->shm = &r->app.windows[3];
 	r->shm->gen = 5;
 	r->shm->worker = 1;
-	r->shm->rx_off = r->app.payload_off;
-	r->shm->tx_off = r->app.payload_off + RING;
-	r->shm->rx_bytes = RING;
-	r->shm->tx_bytes = RING;
+	set_ring(&r->shm->rx_rings[0], 0, r->app.payload_off, RING);
+	set_ring(&r->shm->tx_rings[0], 0, r->app.payload_off + RING, RING);
 	atomic_store(&r->shm->state, MG_SHM_ST_OPEN);
 	assert_int_equal(mg_window_bind(&r->w, r->base, r->bytes, r->shm, 3, 5), 0);
 	*state = r;
@@ -140,14 +145,14 @@ static void impossible_windows_are_not_bound(void **state)
 	struct mg_window w;
 
 	assert_int_equal(mg_window_bind(&w, r->base, r->bytes, r->shm, 3, 4), -ESTALE);
-	r->shm->rx_bytes = RING + 1;
+	atomic_store(&r->shm->rx_rings[0].bytes, RING + 1);
 	assert_int_equal(mg_window_bind(&w, r->base, r->bytes, r->shm, 3, 5), -EBADMSG);
-	r->shm->rx_bytes = RING;
-	r->shm->tx_off = r->bytes - RING + 1;
+	atomic_store(&r->shm->rx_rings[0].bytes, RING);
+	set_ring(&r->shm->tx_rings[0], 0, r->bytes, RING);
 	assert_int_equal(mg_window_bind(&w, r->base, r->bytes, r->shm, 3, 5), -EBADMSG);
-	r->shm->tx_off = UINT64_MAX;
+	atomic_store(&r->shm->tx_rings[0].page, UINT32_MAX);
 	assert_int_equal(mg_window_bind(&w, r->base, r->bytes, r->shm, 3, 5), -EBADMSG);
-	r->shm->tx_off = 0;
+	atomic_store(&r->shm->tx_rings[0].page, 0);
 	r->shm->worker = MG_SHM_WORKERS_MAX;
 	assert_int_equal(mg_window_bind(&w, r->base, r->bytes, r->shm, 3, 5), -EBADMSG);
 	atomic_store(&r->shm->state, MG_SHM_ST_FREE);
@@ -157,7 +162,8 @@ static void impossible_windows_are_not_bound(void **state)
 static void reading_goes_round_the_ring(void **state)
 {
 	struct region *r = *state;
-	struct mg_span spans[2];
+	struct mg_span spans[MG_WINDOW_SPANS];
+	const uint8_t *ring = r->base + r->app.payload_off;
 
 	assert_int_equal(mg_window_peek(&r->w, 0, spans), 0);
 	atomic_store(&r->shm->rx_tail, 4000);
@@ -167,14 +173,16 @@ static void reading_goes_round_the_ring(void **state)
 	atomic_store(&r->shm->rx_tail, 4000 + RING);
 	assert_int_equal(mg_window_peek(&r->w, 0, spans), RING);
 	assert_int_equal(spans[0].len, 96);
-	assert_ptr_equal(spans[0].p, r->base + r->shm->rx_off + 4000);
+	assert_ptr_equal(spans[0].p, ring + 4000);
 	assert_int_equal(spans[1].len, 4000);
-	assert_ptr_equal(spans[1].p, r->base + r->shm->rx_off);
+	assert_ptr_equal(spans[1].p, ring);
 	assert_int_equal(mg_window_peek(&r->w, 100, spans), RING - 100);
-	assert_ptr_equal(spans[0].p, r->base + r->shm->rx_off + 4);
+	assert_ptr_equal(spans[0].p, ring + 4);
 	assert_int_equal(mg_window_peek(&r->w, RING + 7, spans), 0);
 	/* A broken daemon: more than the ring. */
 	atomic_store(&r->shm->rx_tail, 4001 + RING);
+	assert_int_equal(mg_window_peek(&r->w, 0, spans), 0);
+	atomic_store(&r->shm->rx_tail, 3999);
 	assert_int_equal(mg_window_readable(&r->w), 0);
 }
 

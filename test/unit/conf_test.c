@@ -136,7 +136,7 @@ static void defaults_are_as_designed(void **state)
 	assert_string_equal(conf.instance, "mango");
 	assert_string_equal(conf.runtime_dir, "/run/mango");
 	assert_int_equal(conf.attach.mode, 0660);
-	assert_int_equal(conf.tcp.window_scale, 8);
+	assert_int_equal(conf.tcp.window_scale, 14);
 	assert_int_equal(conf.tcp.initial_cwnd_segments, 10);
 	assert_int_equal(conf.tcp.rto_initial_ms, 1000);
 	assert_int_equal(conf.tcp.rto_min_ms, 200);
@@ -359,7 +359,7 @@ static void wrong_values(void **state)
 		{ "tcp: {mss: never}",
 		  "f.yaml:1: tcp.mss: found \"never\", allowed: 88..8960 (bytes) or auto" },
 		{ "tcp: {rcvbuf_bytes: 65537}",
-		  "f.yaml:1: tcp.rcvbuf_bytes: found \"65537\", allowed: 4096..16777216 (bytes, a power of "
+		  "f.yaml:1: tcp.rcvbuf_bytes: found \"65537\", allowed: 4096..67108864 (bytes, a power of "
 		  "two)" },
 		{ "tcp: {nagle: maybe}",
 		  "f.yaml:1: tcp.nagle: found \"maybe\", allowed: true or false" },
@@ -405,7 +405,7 @@ static void wrong_rows(void **state)
 		{ "ports:\n  - interface: eth0\n",
 		  "f.yaml:2: ports[0].name: found nothing, allowed: a value in every entry of ports" },
 		{ "ports:\n  - name: a\n    interface: eth0\n    driver: e1000\n",
-		  "f.yaml:4: ports[0].driver: found \"e1000\", allowed: af_packet, af_xdp, packet_gso or tap" },
+		  "f.yaml:4: ports[0].driver: found \"e1000\", allowed: af_packet, af_xdp or tap" },
 		{ "ports:\n  - name: a\n    interface: eth0\n  - name: b\n    interface: eth1\n    mtu: 20\n",
 		  "f.yaml:6: ports[1].mtu: found \"20\", allowed: 576..9000 (bytes) or auto" },
 		{ "ports:\n  - {name: a, interface: interface-too-long}\n",

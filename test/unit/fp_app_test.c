@@ -60,9 +60,10 @@ static void daemons_lines_are_not_believed(void **state)
 	fb_tx_clear(&b);
 	atomic_store(&b.win->tx_una, 0xdead);
 	atomic_store(&b.win->rx_tail, 0xdead);
-	b.win->rx_off = UINT64_MAX;
-	b.win->rx_bytes = UINT32_MAX;
-	b.win->tx_off = UINT64_MAX;
+	memset(b.win->rx_rings, 0xff, sizeof(b.win->rx_rings));
+	memset(b.win->tx_rings, 0xff, sizeof(b.win->tx_rings));
+	atomic_store(&b.win->rx_ring, UINT32_MAX);
+	atomic_store(&b.win->tx_ring_used, UINT32_MAX);
 	FB_RX(&b, .seq = 0, .ack = 100, .len = 100);
 	assert_int_equal(atomic_load(&b.win->tx_una), 100);
 	assert_int_equal(atomic_load(&b.win->rx_tail), 100);
