@@ -165,7 +165,7 @@ struct mg_flow {
 	uint8_t quickacks;   /* left at the start of the connection */
 	uint8_t nr_ooo;
 	uint8_t mtup_state; /* enum mg_mtuprobe_state: of sending, but here is room */
-	uint8_t ring_busy; /* enum mg_flow_ring_busy */
+	uint8_t ring_busy;  /* enum mg_flow_ring_busy */
 
 	/* tx */
 	alignas(64) uint8_t *tx_ring;
@@ -301,7 +301,7 @@ struct mg_flow {
 	uint32_t rs_rtt_us;  /* round trip by windows, where there is no other */
 	uint32_t rs_former_bytes; /* the receive ring before it shrank; 0: it did not */
 	uint32_t ring_idle_us;
-	uint64_t ring_idle_ns; /* deadline */
+	uint64_t ring_idle_ns;       /* deadline */
 	struct mg_flow_ring ring[2]; /* by enum mg_ring_dir */
 	uint64_t urg_pos;
 	uint64_t tx_urg; /* SND.UP: what lies before this position is urgent */

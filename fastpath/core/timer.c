@@ -65,7 +65,8 @@ void mg_timer_update(struct mg_fp *fp, struct mg_flow *f)
 	} else {
 		choose_rtx(fp, f);
 	}
-	at = mg_min_u64(mg_min_u64(f->rtx_ns, f->delack_ns), mg_min_u64(f->aux_ns, f->ring_idle_ns));
+	at = mg_min_u64(mg_min_u64(f->rtx_ns, f->delack_ns),
+			mg_min_u64(f->aux_ns, f->ring_idle_ns));
 	if (at >= f->armed_ns)
 		return;
 	f->armed_ns = at;

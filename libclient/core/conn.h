@@ -29,7 +29,8 @@ enum mg_ready {
 struct mg_conn {
 	struct mg_source src;
 	struct mg_window w;
-	_Atomic uint32_t tx_busy; /* 1: a thread writes into the transmit ring, or moves to another */
+	_Atomic uint32_t
+		tx_busy; /* 1: a thread writes into the transmit ring, or moves to another */
 };
 
 struct mg_conn_params {

@@ -152,7 +152,7 @@ static int get_size(struct mg_socket *sock, const struct opt_def *def, struct op
 
 	if (sock->kind == MG_SOCK_CONN)
 		return write_int(v, (int)(is_rx ? mg_window_rx_bytes(&sock->conn->w)
-					       : mg_window_tx_bytes(&sock->conn->w)));
+						: mg_window_tx_bytes(&sock->conn->w)));
 	return write_int(v, (int)(is_rx ? sock->opts.rcvbuf : sock->opts.sndbuf));
 }
 

@@ -71,10 +71,10 @@ static int64_t fill_once(struct mg_sock *s, const struct other *from, uint64_t m
 	pthread_mutex_lock(&s->tx_lock);
 	room = mg_conn_reserve(s->conn, max, spans);
 	*ret_full = room == -EAGAIN;
-	if (room > 0)
+	if (room > 0) {
 		n = read_into(from, spans);
-	if (n > 0)
-		mg_conn_commit(s->conn, (uint32_t)n);
+		mg_conn_commit(s->conn, n > 0 ? (uint32_t)n : 0);
+	}
 	pthread_mutex_unlock(&s->tx_lock);
 	return room < 0 ? room : n;
 }
@@ -134,7 +134,7 @@ ssize_t sendfile64(int out, int in, off64_t *offset, size_t count)
 /* Received bytes into a pipe, as much as it takes. */
 static int64_t drain_once(struct mg_sock *s, const struct other *to, uint64_t max)
 {
-	struct mg_span spans[2];
+	struct mg_span spans[MG_WINDOW_SPANS];
 	uint64_t done = 0;
 	long n = 0;
 

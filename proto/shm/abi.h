@@ -172,7 +172,8 @@ enum mg_shm_aflag {
 #define MG_SHM_PAGE_BYTES 4096u
 
 struct mg_shm_ring {
-	_Atomic uint64_t start; /* receiving: position of the first byte that lies here; sending: 0 */
+	_Atomic uint64_t
+		start; /* receiving: position of the first byte that lies here; sending: 0 */
 	_Atomic uint32_t page;  /* offset from the region's start in pages of 4096 bytes */
 	_Atomic uint32_t bytes; /* a power of two */
 };

@@ -30,8 +30,8 @@ struct mg_window {
 	uint64_t total;
 	uint8_t *rx; /* the rings */
 	uint8_t *tx;
-	uint8_t *rx_old;   /* bytes before rx_start lie there */
-	uint64_t rx_start; /* ... and from here on in rx */
+	uint8_t *rx_old;           /* bytes before rx_start lie there */
+	uint64_t rx_start;         /* ... and from here on in rx */
 	_Atomic uint32_t rx_bytes; /* powers of two; relaxed, as the positions */
 	_Atomic uint32_t tx_bytes;
 	uint32_t rx_old_bytes;

@@ -116,10 +116,10 @@ struct mg_conn {
 	uint32_t snd_wnd; /* at INSTALL */
 	uint32_t mss_max; /* TCP_MAXSEG; 0: none */
 	uint32_t rcvbuf_bytes, sndbuf_bytes;
-	uint32_t adv_bytes;      /* receive window offered in the handshake */
-	uint32_t icmp_seq;       /* what it quotes */
-	uint32_t icmp_mtu;       /* 0: it is not about that */
-	uint32_t icmp_error;     /* else what it says: errno */
+	uint32_t adv_bytes;          /* receive window offered in the handshake */
+	uint32_t icmp_seq;           /* what it quotes */
+	uint32_t icmp_mtu;           /* 0: it is not about that */
+	uint32_t icmp_error;         /* else what it says: errno */
 	struct mg_conn_ring ring[2]; /* by enum mg_ring_dir */
 	uint64_t cookie;
 	struct mg_mac dmac;   /* last told to the worker */

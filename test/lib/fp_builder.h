@@ -32,19 +32,19 @@ struct fb_conf {
 	uint32_t snd_wnd; /* [60000] */
 	uint8_t snd_wscale;
 	uint8_t rcv_wscale;
-	uint32_t rx_bytes;   /* [65536] */
-	uint32_t tx_bytes;   /* [65536] */
+	uint32_t rx_bytes;     /* [65536] */
+	uint32_t tx_bytes;     /* [65536] */
 	uint32_t rx_max_bytes; /* how far the rings may grow [not at all] */
 	uint32_t tx_max_bytes;
 	uint32_t ring_idle_us; /* [never] */
 	uint32_t spare_bytes;  /* of the region, behind the first two rings */
-	uint32_t rcv_adv;    /* right edge offered, relative [rx_bytes, at most 65535] */
-	uint32_t cwnd;       /* [10 * mss] */
-	uint32_t restart;    /* after idling [10 * mss] */
-	uint32_t srtt_us;    /* [0: none] */
-	uint32_t delack_us;  /* [40000] */
-	uint32_t txrecs_max; /* [1024] */
-	uint32_t ooo_max;    /* [256] */
+	uint32_t rcv_adv;      /* right edge offered, relative [rx_bytes, at most 65535] */
+	uint32_t cwnd;         /* [10 * mss] */
+	uint32_t restart;      /* after idling [10 * mss] */
+	uint32_t srtt_us;      /* [0: none] */
+	uint32_t delack_us;    /* [40000] */
+	uint32_t txrecs_max;   /* [1024] */
+	uint32_t ooo_max;      /* [256] */
 	uint32_t gso_bytes;
 	uint32_t challenge_per_s; /* [1000] */
 	uint64_t pacing_Bps;
@@ -96,7 +96,7 @@ struct fb {
 	uint8_t *region;
 	struct mg_app app;
 	struct mg_shm_window *win;
-	struct mg_window w; /* the application's side */
+	struct mg_window w;    /* the application's side */
 	struct mg_spsc bells;  /* the application's side */
 	struct mg_spsc events; /* of the worker, the application's side */
 	uint64_t now;

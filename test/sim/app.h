@@ -49,7 +49,7 @@ struct mg_sim_conn {
 	bool is_client;
 	uint32_t window, gen;
 	struct mg_window w; /* bound with the key */
-	uint64_t key; /* names the connection at both ends */
+	uint64_t key;       /* names the connection at both ends */
 	uint64_t tx_pos, rx_pos;
 	uint64_t next_write_ns, next_read_ns;
 	uint64_t leave_ns; /* MG_TIME_NEVER: when done */

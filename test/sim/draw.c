@@ -300,7 +300,8 @@ static void draw_buffers(struct mg_sim_scenario *sc, uint64_t seed)
 	mg_rng_init(&r, seed ^ 0x627566666572ull);
 	for (int h = 0; h < 2; h++) {
 		sc->host[h].tcp.autotune = !one_in(&r, 8);
-		sc->host[h].tcp.autotune_idle_ms = one_in(&r, 4) ? 0 : (uint32_t)between(&r, 10, 1000);
+		sc->host[h].tcp.autotune_idle_ms = one_in(&r, 4) ? 0
+								 : (uint32_t)between(&r, 10, 1000);
 		/* Sometimes there is not room for all. */
 		if (one_in(&r, 4))
 			sc->host[h].payload_bytes = MG_SIM_CLIENTS_MAX * 512u << 10;

@@ -45,7 +45,7 @@ struct mg_sim_result {
 	uint64_t lost;
 	uint64_t retrans;
 	uint64_t rings_grown, rings_shrunk;
-	uint64_t held_max_bytes[2];  /* payload rings of a host, at most ... */
+	uint64_t held_max_bytes[2]; /* payload rings of a host, at most ... */
 	uint64_t held_idle_bytes[2]; /* ... and when the first connection had lingered, before its FIN */
 	uint64_t moved_ns;           /* when the last byte was read */
 };

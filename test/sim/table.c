@@ -122,6 +122,7 @@ static void make_host(struct world *w, const struct cell *c, int h)
 	conf.now_ns = START_NS;
 	conf.conns_max = 16;
 	conf.payload_bytes = 8u << 20;
+	conf.tcp.autotune = false; /* what is compared is not theirs */
 	conf.tcp.rcvbuf_bytes = BUFFER;
 	conf.tcp.sndbuf_bytes = BUFFER;
 	conf.tcp.pacing = false;

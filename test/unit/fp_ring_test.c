@@ -219,9 +219,8 @@ static void a_lying_library_is_found_out(void **state)
 static void a_smaller_ring_cannot_hold_more(void **state)
 {
 	(void)state;
-	fb_open(&b, &(struct fb_conf){ .tx_bytes = 16384,
-				       .tx_max_bytes = 65536,
-				       .spare_bytes = SPARE });
+	fb_open(&b, &(struct fb_conf){
+			    .tx_bytes = 16384, .tx_max_bytes = 65536, .spare_bytes = SPARE });
 	fb_app_write(&b, 10000);
 	b.flow->ring[MG_RING_TX].step = MG_RING_ASKED;
 	answer(MG_RING_TX, 8192);
@@ -279,7 +278,7 @@ static void idle_rings_shrink_and_come_back(void **state)
 	fb_app_read(&b, 4096, true);
 	fb_run(&b, FB_MS(20));
 	FB_RX(&b, .seq = 6096, .len = 1000, .ack = 4096);
-		ev = ring_event(MG_RING_RX, MG_RING_WANT);
+	ev = ring_event(MG_RING_RX, MG_RING_WANT);
 	assert_non_null(ev);
 	assert_int_equal(ev->bytes, 32768); /* what it was */
 	fb_close(&b);

@@ -56,9 +56,8 @@ static void only_what_the_application_left_open_grows(void **state)
 	(void)state;
 	start(&b);
 	assert_int_equal(mg_rings_max(b.s, &(struct mg_conn){ 0 }, MG_RING_RX), 4 * MIB);
-	assert_int_equal(mg_rings_max(b.s, &(struct mg_conn){ .flags = MG_CONN_RCV_FIXED },
-				      MG_RING_RX),
-			 0);
+	assert_int_equal(
+		mg_rings_max(b.s, &(struct mg_conn){ .flags = MG_CONN_RCV_FIXED }, MG_RING_RX), 0);
 	assert_int_equal(mg_rings_max(b.s, &(struct mg_conn){ .flags = MG_CONN_RCV_FIXED },
 				      MG_RING_TX),
 			 4 * MIB);

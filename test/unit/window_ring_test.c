@@ -164,9 +164,8 @@ static void nonsense_is_not_read(void **state)
 		uint64_t start;
 		uint32_t page, bytes;
 	} bad[] = {
-		{ 100, 2, 3 * PAGE },       { 100, 2, 0 },
-		{ 100, PAGES, PAGE },       { 100, UINT32_MAX, PAGE },
-		{ 100, 0, 128 * PAGE },     { 100, 63, 2 * PAGE },
+		{ 100, 2, 3 * PAGE },        { 100, 2, 0 },           { 100, PAGES, PAGE },
+		{ 100, UINT32_MAX, PAGE },   { 100, 0, 128 * PAGE },  { 100, 63, 2 * PAGE },
 		{ 100 + 2 * PAGE, 2, PAGE }, { UINT64_MAX, 2, PAGE },
 	};
 	struct mg_span spans[MG_WINDOW_SPANS];
