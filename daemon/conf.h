@@ -189,6 +189,7 @@ struct mg_conf {
 	struct {
 		uint32_t ttl;
 		uint32_t dscp;
+		uint32_t fragments_max;
 		uint32_t pmtu_min;
 		uint32_t pmtu_expire_s;
 	} ip;

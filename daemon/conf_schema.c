@@ -310,6 +310,8 @@ const struct mg_conf_key mg_conf_keys[] = {
 	    .help = "Time to live of what is sent."),
 	KEY(ip.dscp, NUMBER, RANGE(0, 63), .deflt = "0", .unit = "code point", LIVE,
 	    .help = "Differentiated services code point of what is sent."),
+	KEY(ip.fragments_max, NUMBER, RANGE(0, 4096), .deflt = "64", .unit = "packets",
+	    .help = "Fragmented packets that are put together at a time; 0 drops fragments."),
 	KEY(ip.pmtu_min, NUMBER, RANGE(68, 1500), .deflt = "552", .unit = "bytes", LIVE,
 	    .help = "Smallest path MTU that a router is believed to have (IPv4; 1280 for IPv6)."),
 	KEY(ip.pmtu_expire_s, NUMBER, RANGE(1, 86400), .deflt = "600", .unit = "seconds", LIVE,

@@ -115,6 +115,7 @@ void mg_params_limits(const struct mg_conf *conf, const struct mg_secrets *secre
 		.listeners_max = conf->tcp.listeners_max,
 		.embryos_max = conf->tcp.embryos_max,
 		.time_waits_max = conf->tcp.time_wait_max,
+		.frags_max = conf->ip.fragments_max,
 		.neighbours_max = conf->arp.entries_max,
 		.arp_queue_max = mg_min_u32(arp_queue, ARP_QUEUE_MAX),
 		.arp_queue_each_max = conf->arp.queue_packets,

@@ -158,11 +158,17 @@ static int parse_ip(const struct mg_frame_bytes *in, const struct mg_eth_view *e
 		return err;
 	if (eth != NULL && (eth->ethertype == MG_ETHERTYPE_IPV6) != (ip.version == 6))
 		return -MG_DROP_IP_VERSION;
-	if (ip.is_fragment)
-		return -MG_DROP_IP_FRAGMENT;
 	if (mg_addr_is_multicast(&ip.src) ||
 	    (mg_addr_is_any(&ip.src) && !may_come_from_nobody(&ip)))
 		return -MG_DROP_IP_SRC;
+	if (mg_unlikely(ip.is_fragment)) {
+		if ((eth != NULL && mg_mac_is_multicast(&eth->dst)) ||
+		    mg_addr_is_multicast(&ip.dst))
+			return -MG_DROP_IP_FRAGMENT;
+		view->ip = ip;
+		view->kind = MG_FRAME_FRAGMENT;
+		return 0;
+	}
 	if (ip.proto == MG_IPPROTO_TCP)
 		return parse_tcp(in, eth, &ip, view);
 	view->ip = ip;

@@ -27,6 +27,7 @@ enum mg_frame_kind {
 	MG_FRAME_ICMP,     /* icmp and ip are valid; of either family */
 	MG_FRAME_ND,       /* nd and ip are valid: IPv6 neighbor discovery */
 	MG_FRAME_IP_OTHER, /* ip is valid: another protocol */
+	MG_FRAME_FRAGMENT, /* ip is valid: a piece of a packet, whatever it carries */
 };
 
 struct mg_frame_view {

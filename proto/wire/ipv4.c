@@ -12,6 +12,10 @@
 #define FRAG_DF 0x4000
 #define FRAG_MF 0x2000
 #define FRAG_OFF_MASK 0x1fff /* in units of 8 bytes */
+#define OPT_EOL 0
+#define OPT_NOP 1
+#define OPT_LSRR 131
+#define OPT_SSRR 137
 
 static void fill_view(const uint8_t *p, struct mg_ip_view *ip)
 {
@@ -32,6 +36,25 @@ static void fill_view(const uint8_t *p, struct mg_ip_view *ip)
 	ip->dont_fragment = (frag & FRAG_DF) != 0;
 }
 
+/* Unknown options are stepped over (RFC 1122 3.2.1.8), route recorders and clocks, too: nobody reads them here. */
+static int check_options(const uint8_t *opt, uint32_t left)
+{
+	while (left > 0 && opt[0] != OPT_EOL) {
+		uint32_t len = 1;
+
+		if (opt[0] == OPT_LSRR || opt[0] == OPT_SSRR)
+			return -MG_DROP_IP_SOURCE_ROUTE;
+		if (opt[0] != OPT_NOP) {
+			if (left < 2 || opt[1] < 2 || opt[1] > left)
+				return -MG_DROP_IP_OPTION;
+			len = opt[1];
+		}
+		opt += len;
+		left -= len;
+	}
+	return 0;
+}
+
 int mg_wire_ipv4_parse(const struct mg_ip_bytes *pkt, uint32_t rx_flags, struct mg_ip_view *ret_ip)
 {
 	const uint8_t *p = pkt->data;
@@ -50,6 +73,12 @@ int mg_wire_ipv4_parse(const struct mg_ip_bytes *pkt, uint32_t rx_flags, struct 
 	if (!(rx_flags & MG_RX_L3_CSUM_OK) && !mg_csum_is_ok(mg_csum_add(0, p, hdr_len)))
 		return -MG_DROP_IP_CSUM;
 
+	if (mg_unlikely(hdr_len > MG_IPV4_HLEN)) {
+		int err = check_options(p + MG_IPV4_HLEN, hdr_len - MG_IPV4_HLEN);
+
+		if (err < 0)
+			return err;
+	}
 	fill_view(p, ret_ip);
 	ret_ip->l4 = p + hdr_len;
 	ret_ip->hdr_len = (uint16_t)hdr_len;

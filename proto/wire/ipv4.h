@@ -2,8 +2,8 @@
 /*
  * ipv4.h - IPv4 headers (RFC 791, RFC 1122 3.2.1).
  *
- * Idea:    options are stepped over, never interpreted (source routes are not for us). The header checksum
- *          is verified unless the port did. Fragments are marked, not reassembled.
+ * Idea:    options are stepped over, never interpreted; source routes are refused. The header checksum
+ *          is verified unless the port did. Fragments are marked.
  * Threads: pure functions.
  */
 #ifndef MG_IPV4_H

@@ -19,6 +19,7 @@
 #include "slowpath/core/apps.h"
 #include "slowpath/core/conn.h"
 #include "slowpath/core/embryo.h"
+#include "slowpath/core/frag.h"
 #include "slowpath/core/input.h"
 #include "slowpath/core/limit.h"
 #include "slowpath/core/listener.h"
@@ -85,12 +86,15 @@ struct mg_slow {
 	uint32_t nr_apps; /* slots in use: 0..n-1 */
 	uint32_t port_counters[MG_PORTS_COUNTERS];
 	struct mg_pmtus pmtus;
+	struct mg_frags frags;
 	struct mg_queries queries;
 	bool is_draining; /* no new connections */
 	bool is_drained;  /* and none left: it stays so */
 	struct mg_limit reset_limit;
 	struct mg_limit challenge_limit;
 
+	/* A packet that was put together: header of the event, then the frame. */
+	alignas(16) uint8_t frag_out[sizeof(struct mg_msg_packet) + MG_SLOW_FRAME_MAX];
 	/* The packet that is being built: header of the command, then the frame. */
 	alignas(16) uint8_t out[sizeof(struct mg_msg_packet) + MG_SLOW_FRAME_MAX];
 };

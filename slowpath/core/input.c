@@ -191,6 +191,9 @@ void mg_input_packet(struct mg_slow *s, uint32_t worker, const struct mg_msg_pac
 	case MG_FRAME_ICMP:
 		mg_icmp_input(s, &fv, pkt->msg.port);
 		break;
+	case MG_FRAME_FRAGMENT:
+		mg_frag_input(s, worker, &fv, pkt);
+		break;
 	default:
 		s->stats.drop_ip_other++;
 		break;

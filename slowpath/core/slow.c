@@ -56,6 +56,7 @@ struct places {
 		*listeners;
 	void *listener_heads, *tw_pool, *tws, *neigh_pool, *neighs, *neigh_heads, *slot_pool,
 		*slots, *apps;
+	void *frags;
 	uint8_t *app_mem;
 	size_t app_stride, app_pool_bytes, app_conn_bytes;
 };
@@ -81,6 +82,7 @@ static size_t place(void *mem, const struct mg_slow_limits *l, struct places *re
 	ret->neigh_heads = carve(&k, neigh_heads(l) * sizeof(uint32_t));
 	ret->slot_pool = carve(&k, mg_pool_bytes(l->arp_queue_max));
 	ret->slots = carve(&k, l->arp_queue_max * sizeof(struct mg_neigh_slot));
+	ret->frags = carve(&k, l->frags_max * sizeof(struct mg_frag));
 	ret->apps = carve(&k, l->apps_max * sizeof(struct mg_slow_app));
 	ret->app_pool_bytes = mg_align_up(mg_pool_bytes(l->app_windows_max), ALIGN);
 	ret->app_conn_bytes = mg_align_up(l->app_windows_max * sizeof(uint32_t), ALIGN);
@@ -145,6 +147,10 @@ static void init_tables(struct mg_slow *s, const struct places *p)
 	s->neighs.heads = p->neigh_heads;
 	s->neighs.mask = neigh_heads(l) - 1;
 	memset(s->neighs.heads, 0xff, neigh_heads(l) * sizeof(uint32_t));
+	s->frags.entries = p->frags;
+	s->frags.count = l->frags_max;
+	for (uint32_t i = 0; i < l->frags_max; i++)
+		s->frags.entries[i].expire_ns = 0;
 	s->apps = p->apps;
 	memset(s->apps, 0, l->apps_max * sizeof(struct mg_slow_app));
 }
@@ -505,6 +511,7 @@ void mg_slow_timers(struct mg_slow *s, uint64_t now_ns)
 	while ((id = mg_wheel_pop(&s->wheel)) != MG_WHEEL_NONE)
 		fire(s, id);
 	mg_timewait_expire(s);
+	mg_frag_expire(s);
 }
 
 void mg_slow_flush(struct mg_slow *s, uint64_t now_ns)
@@ -520,6 +527,7 @@ uint64_t mg_slow_next_ns(const struct mg_slow *s)
 	uint64_t next_ns = mg_min_u64(mg_wheel_next_ns(&s->wheel), mg_timewait_next_ns(s));
 	bool is_waiting = s->pending_head != MG_CONN_NONE;
 
+	next_ns = mg_min_u64(next_ns, mg_frag_next_ns(s));
 	for (uint32_t i = 0; i < s->nr_apps && !is_waiting; i++)
 		is_waiting = s->apps[i].state != MG_APP_NONE &&
 			     (s->apps[i].add_pending | s->apps[i].del_pending) != 0;

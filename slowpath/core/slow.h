@@ -184,6 +184,7 @@ struct mg_slow_limits {
 	uint32_t listeners_max;
 	uint32_t embryos_max;
 	uint32_t time_waits_max;
+	uint32_t frags_max; /* IP packets being put together; 0: fragments are dropped */
 	uint32_t neighbours_max;
 	uint32_t arp_queue_max;      /* packets waiting for a neighbour, all together */
 	uint32_t arp_queue_each_max; /* ... and for one; at most 255 */

@@ -114,6 +114,7 @@ void sb_conf_family(struct sb *b, bool v6)
 		.listeners_max = 8,
 		.embryos_max = 16,
 		.time_waits_max = 4,
+		.frags_max = 8,
 		.neighbours_max = 4,
 		.arp_queue_max = 16,
 		.arp_queue_each_max = 8,

@@ -223,6 +223,7 @@ static void new_slow(struct mg_stack *s)
 		.listeners_max = 16,
 		.embryos_max = 64,
 		.time_waits_max = 256,
+		.frags_max = 8,
 		.neighbours_max = 16,
 		.arp_queue_max = 16,
 		.arp_queue_each_max = 8,

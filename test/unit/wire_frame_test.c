@@ -248,7 +248,7 @@ static void bad_addresses_are_refused(void **state)
 	}
 }
 
-static void fragments_are_refused(void **state)
+static void fragments_are_told_apart(void **state)
 {
 	struct frame f = build(MG_TCP_ACK, 0, 5);
 	struct mg_frame_view view;
@@ -256,9 +256,14 @@ static void fragments_are_refused(void **state)
 	(void)state;
 	for (uint32_t bits = 1; bits < 0x4000; bits <<= 1) {
 		mg_store_be16(f.b + 20, (uint16_t)bits);
-		assert_int_equal(mg_wire_parse_frame(f.b, f.len, MG_RX_L3_CSUM_OK, &view),
-				 -MG_DROP_IP_FRAGMENT);
+		assert_int_equal(mg_wire_parse_frame(f.b, f.len, MG_RX_L3_CSUM_OK, &view), 0);
+		assert_int_equal(view.kind, MG_FRAME_FRAGMENT);
+		assert_int_equal(view.ip.frag_off, (bits & 0x1fff) * 8);
 	}
+	f.b[0] |= 1; /* in a broadcast frame */
+	assert_int_equal(mg_wire_parse_frame(f.b, f.len, MG_RX_L3_CSUM_OK, &view),
+			 -MG_DROP_IP_FRAGMENT);
+	f.b[0] &= 0xfe;
 	mg_store_be16(f.b + 20, 0x8000); /* the reserved bit means nothing */
 	assert_int_equal(mg_wire_parse_frame(f.b, f.len, MG_RX_L3_CSUM_OK, &view), 0);
 }
@@ -364,7 +369,7 @@ int main(void)
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(reasons),
 		cmocka_unit_test(bad_addresses_are_refused),
-		cmocka_unit_test(fragments_are_refused),
+		cmocka_unit_test(fragments_are_told_apart),
 		cmocka_unit_test(other_kinds),
 		cmocka_unit_test(merged_segment_in_several_buffers),
 		cmocka_unit_test(random_bytes_are_survived),

@@ -166,6 +166,39 @@ static void v4_options_are_stepped_over(void **state)
 	}
 }
 
+/* MUST-50: what is known, unknown and malformed. */
+static void v4_options(void **state)
+{
+	static const struct {
+		uint8_t opt[8];
+		int err;
+	} cases[] = {
+		{ { 0, 7, 99, 99 }, 0 },             /* EOL ends them */
+		{ { 7, 7, 4, 0, 0, 0, 0, 0 }, 0 },   /* record route */
+		{ { 68, 8, 5, 0 }, 0 },              /* timestamps */
+		{ { 1, 148, 4, 0, 0, 1, 1, 1 }, 0 }, /* router alert */
+		{ { 0x5e, 8 }, 0 },                  /* nobody knows */
+		{ { 131, 7, 4, 10, 0, 0, 1 }, -MG_DROP_IP_SOURCE_ROUTE },
+		{ { 1, 137, 7, 4, 10, 0, 0, 1 }, -MG_DROP_IP_SOURCE_ROUTE },
+		{ { 1, 1, 7, 0 }, -MG_DROP_IP_OPTION },
+		{ { 7, 1 }, -MG_DROP_IP_OPTION },
+		{ { 7, 9 }, -MG_DROP_IP_OPTION },
+		{ { 1, 1, 1, 1, 1, 1, 1, 7 }, -MG_DROP_IP_OPTION }, /* cut off */
+	};
+	struct mg_ip_view ip;
+	uint8_t buf[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		build(buf, false);
+		memcpy(buf + 20, cases[i].opt, 8);
+		buf[0] = 0x47;
+		buf[3] = 28 + PAYLOAD;
+		refresh_csum(buf);
+		assert_int_equal(parse(buf, 28 + PAYLOAD, &ip), cases[i].err);
+	}
+}
+
 static void v4_fragments_are_marked(void **state)
 {
 	struct mg_ip_view ip;
@@ -375,6 +408,7 @@ int main(void)
 		cmocka_unit_test(lying_v4_headers),
 		cmocka_unit_test(v4_checksum_is_verified_unless_the_port_did),
 		cmocka_unit_test(v4_options_are_stepped_over),
+		cmocka_unit_test(v4_options),
 		cmocka_unit_test(v4_fragments_are_marked),
 		cmocka_unit_test(v6_unknown_extensions_and_mapped_addresses_are_refused),
 		cmocka_unit_test(v6_extensions_are_stepped_over),
