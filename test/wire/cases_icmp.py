@@ -202,7 +202,7 @@ async def path_mtu_no_blame(t):
 
 
 @case("RFC-4821 RFC-8899", "a path that swallows large segments without a word is found out", families="4", seconds=12, limit=45,
-      profile="probing", todo="path MTU discovery without ICMP is on its way")
+      profile="probing")
 async def black_hole(t):
     c = await t.passive()
     sending = t.agent.start("sendn a 20000")
