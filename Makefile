@@ -66,6 +66,10 @@ e2e: deps        ## the end-to-end suites alone (root)
 	@scripts/build $$(scripts/run-tests --print-variants -k e2e)
 	@scripts/run-tests -k e2e
 
+apps: deps       ## real programs on mangod, the long form
+	@scripts/build release
+	@for t in test/apps/[a-z]*.py; do [ -x "$$t" ] || continue; echo "== $$t"; "$$t" --long || exit 1; done
+
 bench: deps      ## measure mango beside the kernel's TCP (root)
 	@scripts/build release
 	@scripts/bench
@@ -90,4 +94,4 @@ install: deps    ## build release and install it under PREFIX (/usr/local), hono
 clean:           ## remove build/
 	rm -rf build
 
-.PHONY: help deps build all test check lint format tidy sim fuzz e2e bench cov docs demo install clean
+.PHONY: help deps build all test check lint format tidy sim fuzz e2e apps bench cov docs demo install clean

@@ -141,11 +141,11 @@ class App:
             expect(process is None or process.poll() is None,
                    "the server ended: " + (process.output()[-1500:] if process else ""))
             return self.run(probe, ["python3", "-c", "import socket,sys\ns=socket.socket()\ns.settimeout(1)\n"
-                                    f"sys.exit(s.connect_ex(('{address}',{port}))!=0)"], check=False,
-                            plain=True)[0] == 0
+                                    f"sys.exit(s.connect_ex(('{address}',{port}))!=0)"],
+                            check=False)[0] == 0
         wait_for(f"{self.name} listens on {port}", answers, seconds, 0.1)
 
-    def run(self, side, argv, check=True, seconds=60, stdin=None, user=None, plain=False, env=None):
+    def run(self, side, argv, check=True, seconds=60, stdin=None, user=None, env=None):
         """Runs a program to its end: (exit code, standard output, standard error)."""
         try:
             done = subprocess.run(self._argv(side, argv, user), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
