@@ -157,8 +157,7 @@ static void take_payload(struct mg_fp *fp, struct mg_flow *f, const struct mg_se
 	if (seg->payload_len == 0)
 		return;
 	if (mg_flow_has(f, MG_FF_FIN_RCVD)) {
-		mg_fp_count(fp, MG_FPS_RX_AFTER_FIN, 1);
-		f->flags |= MG_FF_ACK_NOW;
+		mg_fp_count(fp, MG_FPS_RX_AFTER_FIN, 1); /* "this should not occur": ignored */
 		return;
 	}
 	if (mg_flow_has(f, MG_FF_APP_CLOSED) &&
@@ -252,7 +251,8 @@ static bool sequence_ok(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg
 		mg_challenge_oow(fp, f);
 		return false;
 	}
-	if (mg_seq_gt(seg->seq + len, f->rcv_nxt) && mg_seq_leq(seg->seq, edge))
+	if (mg_seq_gt(seg->seq + len, f->rcv_nxt) &&
+	    (mg_seq_lt(seg->seq, edge) || (seg->seq == edge && edge == f->rcv_nxt)))
 		return true;
 	if (mg_seq_leq(seg->seq + len, f->rcv_nxt)) {
 		mg_fp_count(fp, MG_FPS_RX_DUP, 1);

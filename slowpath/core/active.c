@@ -232,10 +232,11 @@ static uint16_t ack_window(struct mg_conn *c)
 	return wnd;
 }
 
-static void establish(struct mg_slow *s, struct mg_conn *c, const struct mg_in *in)
+/* owes_ack: for the peer's SYN, if that has not been acknowledged by our SYN-ACK. */
+static void establish(struct mg_slow *s, struct mg_conn *c, const struct mg_in *in, bool owes_ack)
 {
 	uint32_t rtt_us = 0;
-	uint16_t wnd = ack_window(c);
+	uint16_t wnd = owes_ack ? ack_window(c) : 0;
 
 	if (c->retries == 0)
 		rtt_us = (uint32_t)mg_clamp_u64(mg_ns_to_us(s->now_ns - c->sent_ns), 1,
@@ -243,7 +244,8 @@ static void establish(struct mg_slow *s, struct mg_conn *c, const struct mg_in *
 	mg_conn_set_state(s, c, MG_TCP_ESTABLISHED);
 	mg_conn_arm(s, c, MG_CONN_T_REXMT, MG_TIME_NEVER);
 	s->stats.established_active++;
-	mg_handshake_send_ack(s, &c->node.tuple, &c->hs, c->hs.iss + 1, c->hs.irs + 1, wnd);
+	if (owes_ack)
+		mg_handshake_send_ack(s, &c->node.tuple, &c->hs, c->hs.iss + 1, c->hs.irs + 1, wnd);
 	if (!mg_neigh_mac(s, c->neigh, &c->dmac) && in->seg->l2 != NULL)
 		memcpy(c->dmac.b, in->seg->l2 + sizeof(c->dmac.b), sizeof(c->dmac.b));
 	s->apps[c->app].app->windows[c->window].mss = c->snd_mss; /* published with the state */
@@ -289,7 +291,7 @@ static void syn_sent(struct mg_slow *s, struct mg_conn *c, const struct mg_in *i
 	if (has_ack) {
 		if ((seg->flags & (MG_TCP_ECE | MG_TCP_CWR)) == MG_TCP_ECE)
 			c->hs.ecn = asked_ecn(s, c);
-		establish(s, c, in);
+		establish(s, c, in, true);
 		return;
 	}
 	s->stats.simultaneous_opens++;
@@ -357,7 +359,7 @@ static void syn_received(struct mg_slow *s, struct mg_conn *c, const struct mg_i
 		mg_input_reset(s, seg);
 		return;
 	}
-	establish(s, c, in);
+	establish(s, c, in, is_their_synack);
 	if (!is_their_synack && (seg->payload_len > 0 || (seg->flags & MG_TCP_FIN) != 0))
 		mg_input_reinject(s, c, in);
 }

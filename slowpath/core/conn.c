@@ -635,6 +635,8 @@ static void enter_time_wait(struct mg_slow *s, struct mg_conn *c, const struct m
 		.tuple = &c->node.tuple,
 		.snd_nxt = ev->snd_nxt,
 		.rcv_nxt = ev->rcv_nxt,
+		.rcv_wnd = ev->rcv_wnd,
+		.snd_wnd = ev->snd_wnd,
 		.ts_recent = ev->ts_recent,
 		.ts_offset = c->hs.ts_offset,
 		.has_ts = (c->hs.opts & MG_SEG_OPT_TS) != 0,

@@ -74,6 +74,8 @@ void mg_timewait_add(struct mg_slow *s, const struct mg_timewait_spec *spec)
 	*w = (struct mg_timewait){
 		.snd_nxt = spec->snd_nxt,
 		.rcv_nxt = spec->rcv_nxt,
+		.rcv_wnd = spec->rcv_wnd,
+		.snd_wnd = spec->snd_wnd,
 		.ts_recent = spec->ts_recent,
 		.ts_offset = spec->ts_offset,
 		.has_ts = spec->has_ts,
@@ -128,8 +130,21 @@ void mg_timewait_input(struct mg_slow *s, uint32_t idx, const struct mg_in *in)
 		answer(s, w);
 		return;
 	}
-	if (mg_seg_len(seg) > 0 || seg->seq != w->rcv_nxt)
+	if (is_old || (seg->flags & MG_TCP_SYN) != 0 ||
+	    !mg_input_is_acceptable(seg, w->rcv_nxt, w->rcv_wnd)) {
 		answer(s, w);
+		return;
+	}
+	if ((seg->flags & MG_TCP_ACK) == 0)
+		return;
+	if (mg_seq_gt(seg->ack, w->snd_nxt) ||
+	    mg_seq_lt(seg->ack,
+		      w->snd_nxt - mg_min_u32(w->snd_wnd, INT32_MAX))) { /* RFC 5961 5.2 */
+		answer(s, w);
+	} else if (seg->flags & MG_TCP_FIN) {
+		unlink_entry(s, idx);
+		push_back(s, idx);
+	}
 }
 
 void mg_timewait_expire(struct mg_slow *s)

@@ -25,6 +25,8 @@ struct mg_timewait {
 	struct mg_tuple_node node; /* first: found through the table of tuples */
 	uint32_t snd_nxt;
 	uint32_t rcv_nxt;
+	uint32_t rcv_wnd;
+	uint32_t snd_wnd;
 	uint32_t ts_recent;
 	uint32_t ts_offset;
 	uint32_t prev, next;
@@ -44,6 +46,8 @@ struct mg_timewait_spec {
 	const struct mg_tuple *tuple;
 	uint32_t snd_nxt;
 	uint32_t rcv_nxt;
+	uint32_t rcv_wnd;
+	uint32_t snd_wnd;
 	uint32_t ts_recent;
 	uint32_t ts_offset;
 	bool has_ts;

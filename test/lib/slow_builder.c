@@ -512,6 +512,8 @@ void sb_removed(struct sb *b)
 	ev.snd_nxt = c->hs.iss + 2; /* SYN and FIN */
 	ev.snd_una = ev.snd_nxt;
 	ev.rcv_nxt = c->hs.irs + 2;
+	ev.snd_wnd = 60000;
+	ev.rcv_wnd = 60000;
 	ev.ts_recent = c->hs.ts_recent;
 	mg_slow_event(b->s, c->worker, &ev.msg, b->now_ns);
 	mg_slow_flush(b->s, b->now_ns);

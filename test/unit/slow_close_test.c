@@ -359,16 +359,21 @@ static void test_time_wait_answers_what_came_on_the_way(void **state)
 static void test_time_wait_other_segments(void **state)
 {
 	struct sb b;
+	uint32_t ack;
 
 	(void)state;
 	sb_new(&b);
 	enter_time_wait(&b);
+	ack = b.s->timewaits.entries[0].snd_nxt;
 	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 2, .flags = MG_TCP_RST }); /* RFC 1337 */
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 2, .ack = 5, .flags = MG_TCP_ACK });
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 2, .ack = ack, .flags = MG_TCP_ACK });
+	sb_rx(&b,
+	      &(struct sb_seg){ .seq = SB_PISS + 2, .ack = ack, .flags = MG_TCP_ACK, .len = 5 });
 	sb_tx_none(&b);
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 2, .ack = 5, .flags = MG_TCP_ACK, .len = 5 });
+	sb_rx(&b,
+	      &(struct sb_seg){ .seq = SB_PISS - 9, .ack = ack, .flags = MG_TCP_ACK, .len = 5 });
 	assert_int_equal(sb_tx(&b)->flags, MG_TCP_ACK);
-	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS - 9, .ack = 5, .flags = MG_TCP_ACK, .len = 5 });
+	sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS + 2, .ack = ack + 1, .flags = MG_TCP_ACK });
 	assert_int_equal(sb_tx(&b)->flags, MG_TCP_ACK);
 	assert_int_equal(b.s->timewaits.pool.nr_used, 1);
 	sb_free(&b);

@@ -77,7 +77,7 @@ static void rx_as(const struct frame *whole, uint32_t off, uint32_t end, bool mo
 	uint8_t *ip = f.b + L3;
 
 	memcpy(f.b, whole->b, L3 + 20);
-	memcpy(f.b + L3 + 20, whole->b + L3 + 20 + off, end - off);
+	memcpy(f.b + L3 + 20, whole->b + L3 + 20 + (end <= 1024 ? off : 0), end - off);
 	ip[1] = tos;
 	mg_store_be16(ip + 2, (uint16_t)(20 + end - off));
 	mg_store_be16(ip + 4, id);
