@@ -26,6 +26,10 @@ void mg_ack_deliver(struct mg_flow *f, const struct mg_txrec *r, uint32_t len, s
 		a->retx_acked = true;
 	else if (a->first_sent_ns == 0)
 		a->first_sent_ns = r->sent_ns;
+	if (mg_unlikely(f->recovery == MG_REC_LOSS) &&
+	    (r->flags & (MG_TXREC_RETX | MG_TXREC_WAS_SACKED)) == 0 &&
+	    mg_seq_leq(r->end, f->recover))
+		a->orig_delivered = true;
 	mg_rate_delivered(r, a);
 	mg_recovery_rack_update(f, r, a);
 }

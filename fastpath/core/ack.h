@@ -28,6 +28,7 @@ struct mg_ack {
 	uint32_t prior_fack;    /* highest SACKed before */
 	uint64_t first_sent_ns; /* oldest never-retransmitted record acknowledged; 0: none */
 	bool retx_acked;        /* a retransmitted range was among them: no sample (Karn) */
+	bool orig_delivered; /* something of before the time-out that was sent only once, and never SACKed */
 	bool dsack;
 	bool dupack; /* RFC 5681 section 2 */
 	bool wnd_changed;

@@ -267,6 +267,7 @@ struct mg_flow {
 	uint32_t undo_una;     /* snd_una when recovery began */
 	uint32_t undo_retrans; /* retransmissions not yet proven needless; 0: none */
 	uint32_t undo_ts;      /* our TSval at the first retransmission */
+	uint32_t undo_end;     /* after recovery: a D-SACK is heard until this is acknowledged */
 	uint32_t tlp_end;
 	uint32_t ecn_recover; /* one reduction per window (RFC 3168) */
 	uint32_t retrans;     /* segments retransmitted in total */
@@ -276,9 +277,9 @@ struct mg_flow {
 	uint8_t nr_ev;
 	uint8_t nr_sack;
 	uint8_t dsack_valid;
-	uint8_t oow_tokens;   /* ACKs left for out-of-window segments */
-	uint8_t mtup_outcome; /* enum mg_mtu_outcome, to be told */
-	uint8_t ev_reserved;
+	uint8_t oow_tokens;             /* ACKs left for out-of-window segments */
+	uint8_t mtup_outcome;           /* enum mg_mtu_outcome, to be told */
+	uint8_t frto;                   /* enum mg_frto */
 	uint8_t ev[MG_FLOW_EVENTS_MAX]; /* events the slow path's ring had no room for, oldest first */
 	uint16_t mtup_bytes;            /* payload of the probe */
 	uint32_t mtup_start;            /* its place in the stream */

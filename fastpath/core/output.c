@@ -6,6 +6,7 @@
 
 #include "fastpath/core/engine.h"
 #include "fastpath/core/frame.h"
+#include "fastpath/core/frto.h"
 #include "fastpath/core/mtuprobe.h"
 #include "fastpath/core/notify.h"
 #include "fastpath/core/pacer.h"
@@ -148,9 +149,11 @@ static uint32_t retransmit(struct mg_fp *fp, struct mg_flow *f, uint32_t idx, st
 	const struct mg_txrec *r = &fp->recs.recs[idx];
 	uint32_t len = mg_min_u32(r->end - r->start, f->mss);
 
-	/* After the peer shrank its window: only what lies inside, or the head (SHLD-16). */
+	/* After the peer shrank its window: only what lies inside; of a closed one the head, as a probe (SHLD-16). */
 	if (idx != f->rec_head && mg_seq_geq(r->start, f->snd_una + f->snd_wnd))
 		return MG_FLOW_NONE;
+	if (mg_seq_gt(r->start + len, f->snd_una + f->snd_wnd) && f->snd_wnd != 0)
+		len = f->snd_una + f->snd_wnd - r->start;
 	if (cwnd_room(f) < len) {
 		f->flags |= MG_FF_BLOCK_CWND;
 		return MG_FLOW_NONE;
@@ -381,7 +384,7 @@ void mg_output_flow(struct mg_fp *fp, struct mg_flow *f)
 	struct pass p = { .budget = MG_FP_BURST_SEGS };
 
 	f->flags &= ~(uint32_t)(BLOCK_FLAGS | MG_FF_MORE);
-	if (mg_unlikely(f->lost_bytes != 0))
+	if (mg_unlikely(f->lost_bytes != 0) && f->frto != MG_FRTO_NEW)
 		send_lost(fp, f, &p);
 	/* New data must not overtake what waits for cwnd to be repaired. */
 	if (!mg_flow_has(f, MG_FF_FIN_SENT) && !p.stop && !mg_flow_has(f, MG_FF_BLOCK_CWND))

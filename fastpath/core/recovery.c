@@ -5,6 +5,7 @@
 #include "fastpath/core/recovery.h"
 
 #include "fastpath/core/engine.h"
+#include "fastpath/core/frto.h"
 #include "fastpath/core/mtuprobe.h"
 #include "fastpath/core/notify.h"
 #include "fastpath/core/rtt.h"
@@ -13,6 +14,7 @@
 #define PTO_MIN_NS MG_NS_PER_MS
 #define PTO_DELACK_NS \
 	(200 * MG_NS_PER_MS) /* what a peer may wait with one segment (RFC 8985 7.2) */
+#define RENEGED_MIN_NS (10 * MG_NS_PER_MS)
 #define RACK_MULT_MAX 16
 #define RACK_PERSIST 16
 
@@ -57,12 +59,15 @@ static void reduce(struct mg_flow *f, uint32_t sample_flag, uint32_t flight)
 static void enter_fast(struct mg_fp *fp, struct mg_flow *f, const struct mg_ack *a)
 {
 	uint32_t flight = mg_flow_flight(f) + (a != NULL ? a->acked : 0);
+	/* What was SACKed before will not be delivered in recovery (RFC 9937 6). */
+	uint32_t before = f->sacked_bytes -
+			  (a != NULL ? mg_min_u32(a->sacked, f->sacked_bytes) : 0);
 
 	mg_fp_count(fp, MG_FPS_FAST_RECOVERIES, 1);
 	remember_for_undo(fp, f);
 	f->recovery = MG_REC_FAST;
 	f->recover = f->snd_nxt;
-	f->recover_fs = mg_max_u32(flight, 1);
+	f->recover_fs = mg_max_u32(mg_sub_sat_u32(flight, before), 1);
 	f->prr_delivered = 0;
 	f->prr_out = 0;
 	f->flags &= ~(uint32_t)(MG_FF_TLP | MG_FF_TLP_RETX);
@@ -75,10 +80,12 @@ static void leave(struct mg_flow *f)
 		if (!(f->opts & MG_FLOW_OWN_CWND))
 			f->cwnd = f->ssthresh;
 		f->samp.flags |= MG_SAMPLE_RECOVERED;
-		if (f->rack_persist > 0 && --f->rack_persist == 0)
-			f->rack_mult = 1;
 	}
+	if (f->rack_persist > 0 && --f->rack_persist == 0)
+		f->rack_mult = 1;
+	f->undo_end = f->snd_nxt;
 	f->recovery = MG_REC_OPEN;
+	f->frto = MG_FRTO_OFF;
 	f->dupacks = 0;
 	f->reno_sacked = 0;
 }
@@ -92,6 +99,7 @@ static void undo(struct mg_fp *fp, struct mg_flow *f)
 		recs[i].flags &= (uint16_t)~MG_TXREC_LOST;
 	f->lost_bytes = 0;
 	f->undo_valid = 0;
+	f->frto = MG_FRTO_OFF;
 	f->cwnd = mg_max_u32(f->cwnd, f->prior_cwnd);
 	f->ssthresh = mg_max_u32(f->ssthresh, f->prior_ssthresh);
 	f->rto_backoff = 0;
@@ -194,10 +202,13 @@ void mg_recovery_dsack(struct mg_fp *fp, struct mg_flow *f, const struct mg_sack
 		f->rack_persist = RACK_PERSIST;
 	}
 	(void)a;
+	if (f->recovery == MG_REC_OPEN && mg_seq_gt(f->snd_una, f->undo_end))
+		f->undo_valid = 0; /* too late: it is about something else */
 	/* RFC 3708: every retransmission of this episode was needless. */
 	if (!f->undo_valid || f->undo_retrans == 0 || mg_seq_lt(b->start, f->undo_una))
 		return;
-	if (--f->undo_retrans == 0)
+	f->undo_retrans -= mg_min_u32(mg_div_up_u32(b->end - b->start, f->mss), f->undo_retrans);
+	if (f->undo_retrans == 0)
 		undo(fp, f);
 }
 
@@ -336,6 +347,10 @@ void mg_recovery_on_ack(struct mg_fp *fp, struct mg_flow *f, struct mg_ack *a)
 {
 	uint32_t lost;
 
+	if (mg_unlikely(f->frto != MG_FRTO_OFF) && mg_frto_on_ack(f, a) && f->undo_valid) {
+		mg_fp_count(fp, MG_FPS_FRTO_SPURIOUS, 1);
+		undo(fp, f);
+	}
 	if (eifel_says_spurious(f, a))
 		undo(fp, f);
 	if (f->recovery != MG_REC_OPEN && a->acked != 0 && mg_seq_geq(f->snd_una, f->recover))
@@ -353,6 +368,17 @@ void mg_recovery_on_ack(struct mg_fp *fp, struct mg_flow *f, struct mg_ack *a)
 		govern(f, a);
 }
 
+bool mg_recovery_is_reneged(const struct mg_fp *fp, const struct mg_flow *f)
+{
+	return f->rec_head != MG_FLOW_NONE &&
+	       (fp->recs.recs[f->rec_head].flags & MG_TXREC_SACKED) != 0;
+}
+
+uint64_t mg_recovery_reneged_ns(const struct mg_flow *f)
+{
+	return mg_max_u64(mg_us_to_ns(mg_flow_srtt_us(f) / 2), RENEGED_MIN_NS);
+}
+
 void mg_recovery_rto(struct mg_fp *fp, struct mg_flow *f, uint64_t now_ns)
 {
 	struct mg_txrec *recs = fp->recs.recs;
@@ -362,15 +388,13 @@ void mg_recovery_rto(struct mg_fp *fp, struct mg_flow *f, uint64_t now_ns)
 
 	mg_fp_count(fp, MG_FPS_RTOS, 1);
 	mg_mtuprobe_timeout(fp, f);
-	if (recs[f->rec_head].flags & MG_TXREC_SACKED)
+	if (mg_recovery_is_reneged(fp, f))
 		mg_fp_count(fp, MG_FPS_RENEGED, 1);
 	if (first && f->recovery != MG_REC_LOSS)
 		remember_for_undo(fp, f);
+	mg_frto_timeout(f);
+	mg_txrec_forget_sacks(fp, f);
 	for (uint32_t i = f->rec_head; i != MG_FLOW_NONE; i = recs[i].next) {
-		if (recs[i].flags & MG_TXREC_SACKED) {
-			f->sacked_bytes -= recs[i].end - recs[i].start;
-			recs[i].flags &= (uint16_t)~MG_TXREC_SACKED;
-		}
 		mg_txrec_mark_lost(fp, f, i);
 		i = mg_txrec_merge(fp, f, i);
 	}
@@ -381,7 +405,6 @@ void mg_recovery_rto(struct mg_fp *fp, struct mg_flow *f, uint64_t now_ns)
 	f->cwnd = f->mss;
 	f->flags |= MG_FF_RTO_CC;
 	f->flags &= ~(uint32_t)(MG_FF_TLP | MG_FF_TLP_RETX);
-	f->fack = f->snd_una;
 	f->dupacks = 0;
 	f->reno_sacked = 0;
 	f->rack_reo_ns = MG_TIME_NEVER;

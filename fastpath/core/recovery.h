@@ -8,7 +8,7 @@
  *          the slow path's ssthresh or, until that comes, from half the flight. A tail loss probe turns
  *          losses of the last segments into SACKs. A retransmission time-out marks everything lost, also
  *          what was SACKed (the peer may have reneged). Reductions that prove needless - by
- *          timestamps (RFC 4015) or D-SACKs (RFC 3708) - are undone.
+ *          timestamps (RFC 4015), D-SACKs (RFC 3708) or F-RTO (frto.h) - are undone.
  * Threads: one worker.
  */
 #ifndef MG_RECOVERY_H
@@ -30,6 +30,12 @@ void mg_recovery_rto(struct mg_fp *fp, struct mg_flow *f, uint64_t now_ns);
 void mg_recovery_reorder_timeout(struct mg_fp *fp, struct mg_flow *f, uint64_t now_ns);
 /* Marks the last segment lost so that it leaves again as a probe (RFC 8985 7.3). */
 void mg_recovery_tlp(struct mg_fp *fp, struct mg_flow *f, uint64_t now_ns);
+/*
+ * Is what the left edge stands at SACKed? An honest receiver would have acknowledged it: it took back what it had
+ * (RFC 2018 section 8). After a moment's grace that is a time-out.
+ */
+bool mg_recovery_is_reneged(const struct mg_fp *fp, const struct mg_flow *f);
+uint64_t mg_recovery_reneged_ns(const struct mg_flow *f);
 /* May a tail loss probe be scheduled, and how long after the last sign of life? */
 bool mg_recovery_tlp_allowed(const struct mg_flow *f);
 uint64_t mg_recovery_pto_ns(const struct mg_flow *f);

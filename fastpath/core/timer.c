@@ -38,6 +38,8 @@ static void choose_rtx(const struct mg_fp *fp, struct mg_flow *f)
 	}
 	f->rtx_kind = MG_RTX_RTO;
 	f->rtx_ns = f->rto_base_ns + mg_rtt_rto_ns(f);
+	if (mg_unlikely(f->sacked_bytes != 0) && mg_recovery_is_reneged(fp, f))
+		f->rtx_ns = mg_min_u64(f->rtx_ns, f->rto_base_ns + mg_recovery_reneged_ns(f));
 	if (mg_unlikely(f->rack_reo_ns != MG_TIME_NEVER)) {
 		if (f->rack_reo_ns < f->rtx_ns) {
 			f->rtx_kind = MG_RTX_REORDER;

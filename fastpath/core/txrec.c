@@ -163,6 +163,19 @@ void mg_txrec_mark_sacked(struct mg_fp *fp, struct mg_flow *f, uint32_t idx)
 	r->flags |= MG_TXREC_SACKED;
 }
 
+void mg_txrec_forget_sacks(struct mg_fp *fp, struct mg_flow *f)
+{
+	struct mg_txrec *recs = fp->recs.recs;
+
+	for (uint32_t i = f->rec_head; i != MG_FLOW_NONE; i = recs[i].next) {
+		if (recs[i].flags & MG_TXREC_SACKED)
+			recs[i].flags = (uint16_t)((recs[i].flags & ~MG_TXREC_SACKED) |
+						   MG_TXREC_WAS_SACKED);
+	}
+	f->sacked_bytes = 0;
+	f->fack = f->snd_una;
+}
+
 void mg_txrec_mark_lost(struct mg_fp *fp, struct mg_flow *f, uint32_t idx)
 {
 	struct mg_txrec *r = &fp->recs.recs[idx];
@@ -183,7 +196,8 @@ static bool alike(const struct mg_txrec *a, const struct mg_txrec *b)
 {
 	if (a->flags & b->flags & MG_TXREC_SACKED)
 		return true;
-	if ((a->flags ^ b->flags) & (MG_TXREC_SACKED | MG_TXREC_LOST | MG_TXREC_RETX))
+	if ((a->flags ^ b->flags) &
+	    (MG_TXREC_SACKED | MG_TXREC_LOST | MG_TXREC_RETX | MG_TXREC_WAS_SACKED))
 		return false;
 	return (a->flags & MG_TXREC_LOST) != 0 || a->sent_ns == b->sent_ns;
 }

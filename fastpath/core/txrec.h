@@ -25,6 +25,7 @@ enum mg_txrec_flag {
 	MG_TXREC_LOST = 1 << 1, /* believed lost, not retransmitted since */
 	MG_TXREC_RETX = 1 << 2, /* was retransmitted: no round-trip sample (Karn) */
 	MG_TXREC_APP_LIMITED = 1 << 3,
+	MG_TXREC_WAS_SACKED = 1 << 4, /* and then the marks were cleared: a time-out, reneging */
 };
 
 struct mg_txrec {
@@ -70,6 +71,8 @@ void mg_txrec_pop(struct mg_fp *fp, struct mg_flow *f);
 /* The mark and the sums; a record that is SACKED or LOST already is left alone. */
 void mg_txrec_mark_sacked(struct mg_fp *fp, struct mg_flow *f, uint32_t idx);
 void mg_txrec_mark_lost(struct mg_fp *fp, struct mg_flow *f, uint32_t idx);
+/* No record is SACKED any more: the peer may have taken it back (RFC 2018 section 8). */
+void mg_txrec_forget_sacks(struct mg_fp *fp, struct mg_flow *f);
 /* The first `len` bytes of a LOST record leave again now; returns the record that now ends there. */
 uint32_t mg_txrec_retransmitted(struct mg_fp *fp, struct mg_flow *f, uint32_t idx, uint32_t len,
 				uint64_t now_ns);
