@@ -27,7 +27,12 @@ static void add_row(struct cli_table *t, const struct mango_connection_info *c)
 	cli_table_cell(t, "%s", cli_table_time_us(c->srtt_us, num));
 	cli_table_cell(t, "%s", cli_table_time_us(c->rto_us, num));
 	cli_table_cell(t, "%s", c->congestion);
+	cli_table_cell(t, "%s", c->congestion_phase != NULL ? c->congestion_phase : "");
 	cli_table_cell(t, "%s", cli_table_bytes(c->cwnd_bytes, num));
+	cli_table_cell(t, "%s",
+		       c->ssthresh_bytes == UINT32_MAX ? "-"
+						       : cli_table_bytes(c->ssthresh_bytes, num));
+	cli_table_cell(t, "%s", cli_table_bytes(c->pacing_Bps, num));
 	cli_table_cell(t, "%s", cli_table_bytes(c->inflight_bytes, num));
 	cli_table_cell(t, "%u", c->retransmits);
 	cli_table_cell(t, "%s", cli_table_time_us(c->age_ms * 1000, num));
@@ -76,10 +81,12 @@ static json_t *row_json(const struct mango_connection_info *c)
 {
 	char local[CLI_ENDPOINT_MAX], remote[CLI_ENDPOINT_MAX];
 	json_t *numbers = numbers_json(c);
-	json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "state", c->state, "local",
-				cli_endpoint(&c->local, local), "remote",
+	json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b}", "state", c->state,
+				"local", cli_endpoint(&c->local, local), "remote",
 				cli_endpoint(&c->remote, remote), "congestion_control",
-				c->congestion, "timestamps", c->timestamps, "sack", c->sack);
+				c->congestion, "congestion_phase",
+				c->congestion_phase != NULL ? c->congestion_phase : "",
+				"timestamps", c->timestamps, "sack", c->sack, "ecn", c->ecn);
 
 	if (row != NULL && json_object_update(row, numbers) != 0) {
 		json_decref(row);
@@ -102,9 +109,11 @@ static int add(const void *item, void *arg)
 
 int cli_connections(struct cli *cli, int argc, char **argv)
 {
-	static const char *const heads[] = { "STATE", "LOCAL",      "PEER",     ">PID", ">WORKER",
-					     ">RX",   ">TX",        ">RTT",     ">RTO", "CC",
-					     ">CWND", ">IN FLIGHT", ">RETRANS", ">AGE" };
+	static const char *const heads[] = { "STATE",     "LOCAL",   "PEER",       ">PID",
+					     ">WORKER",   ">RX",     ">TX",        ">RTT",
+					     ">RTO",      "CC",      "PHASE",      ">CWND",
+					     ">SSTHRESH", ">PACE/S", ">IN FLIGHT", ">RETRANS",
+					     ">AGE" };
 	struct output out = { .list = cli->json ? json_array() : NULL };
 	int error, code = CLI_OK;
 

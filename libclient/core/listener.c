@@ -119,6 +119,7 @@ static int request_listen(struct mg_lst *lst, const struct mg_lst_params *params
 	item->context = lst->src.ctx->index;
 	item->rcvbuf_bytes = params->rcvbuf_bytes;
 	item->sndbuf_bytes = params->sndbuf_bytes;
+	memcpy(item->congestion, params->congestion, sizeof(item->congestion));
 	item->cookie = lst->cookie;
 	err = mg_client_request(lst->src.ctx->client, msg);
 	if (err == 0 && msg->hdr.count != 1)

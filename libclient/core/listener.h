@@ -48,6 +48,7 @@ struct mg_lst_params {
 	uint32_t backlog;
 	uint32_t rcvbuf_bytes; /* 0: default */
 	uint32_t sndbuf_bytes;
+	char congestion[16]; /* "": default */
 };
 
 /* 0; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, ... */

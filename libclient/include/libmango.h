@@ -234,8 +234,9 @@ enum mango_query {
 struct mango_connection_info {
 	struct sockaddr_storage local;
 	struct sockaddr_storage remote;
-	const char *state; /**< "established", ... */
-	const char *congestion;
+	const char *state;            /**< "established", ... */
+	const char *congestion;       /**< algorithm */
+	const char *congestion_phase; /**< what it does now: "slow start", "probe-bw-cruise", ... */
 	uint32_t pid;
 	uint32_t worker;
 	uint32_t srtt_us;
@@ -252,6 +253,7 @@ struct mango_connection_info {
 	uint32_t rcv_wscale;
 	bool timestamps;
 	bool sack;
+	bool ecn;
 	uint64_t rx_bytes;
 	uint64_t tx_bytes;
 	uint64_t acked_bytes;

@@ -207,8 +207,8 @@ static int get_linger(struct mg_socket *sock, const struct opt_def *def, struct 
 
 static void fill_opt(const struct mg_socket *sock, struct mg_ctl_opt *item, uint32_t option)
 {
-	item->window = sock->conn->w.index;
-	item->gen = sock->conn->w.gen;
+	item->window = sock->kind == MG_SOCK_CONN ? sock->conn->w.index : MG_CTL_WINDOW_NONE;
+	item->gen = sock->kind == MG_SOCK_CONN ? sock->conn->w.gen : 0;
 	item->option = option;
 	item->value = sock->opts.daemon_value[option];
 	if (option == MG_CTL_OPT_CONGESTION)
@@ -324,13 +324,22 @@ static int get_daemon(struct mg_socket *sock, const struct opt_def *def, struct 
 static int set_congestion(struct mg_socket *sock, const struct opt_def *def, struct opt_value *v)
 {
 	size_t len = strnlen(v->p, v->len);
+	char before[sizeof(sock->opts.congestion)];
+	int err;
 
 	(void)def; /* the only one of its kind */
 	if (len == 0 || len >= sizeof(sock->opts.congestion))
 		return -EINVAL;
+	memcpy(before, sock->opts.congestion, sizeof(before));
 	memset(sock->opts.congestion, 0, sizeof(sock->opts.congestion));
 	memcpy(sock->opts.congestion, v->p, len);
-	return remember(sock, MG_CTL_OPT_CONGESTION);
+	err = request_set(sock,
+			  MG_CTL_OPT_CONGESTION); /* before the connection: is there such a one? */
+	if (err < 0)
+		memcpy(sock->opts.congestion, before, sizeof(before));
+	else
+		sock->opts.daemon_set |= 1u << MG_CTL_OPT_CONGESTION;
+	return err;
 }
 
 static int get_congestion(struct mg_socket *sock, const struct opt_def *def, struct opt_value *v)
@@ -339,7 +348,7 @@ static int get_congestion(struct mg_socket *sock, const struct opt_def *def, str
 	int err;
 
 	(void)def; /* the only one of its kind */
-	if (sock->kind != MG_SOCK_CONN)
+	if (sock->kind != MG_SOCK_CONN && sock->opts.congestion[0] != '\0')
 		return write_bytes(v, sock->opts.congestion, sizeof(sock->opts.congestion));
 	err = request_get(sock, MG_CTL_OPT_CONGESTION, &opt);
 	return err < 0 ? err : write_bytes(v, opt.text, sizeof(opt.text));

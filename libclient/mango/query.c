@@ -117,6 +117,8 @@ static int show_connection(const struct mg_ctl_msg *msg, uint32_t i, void *user)
 	struct mango_connection_info info = {
 		.state = state_name(c->state),
 		.congestion = c->cc,
+		.congestion_phase = c->cc_phase,
+		.ecn = c->ecn != 0,
 		.pid = c->pid,
 		.worker = c->worker,
 		.srtt_us = c->srtt_us,

@@ -165,6 +165,7 @@ mango_status_e mango_socket_listen(mango_socket_h h, int backlog)
 		.rcvbuf_bytes = sock->opts.rcvbuf,
 		.sndbuf_bytes = sock->opts.sndbuf,
 	};
+	memcpy(params.congestion, sock->opts.congestion, sizeof(params.congestion));
 	err = mg_lst_open(sock->tcp->ctx, &params, &sock->lst);
 	if (err < 0)
 		return new_error(sock, err);
@@ -321,6 +322,7 @@ static int start_connect(struct mg_socket *sock, const struct sockaddr *addr, so
 	struct mg_conn *conn;
 	int err;
 
+	memcpy(params.congestion, sock->opts.congestion, sizeof(params.congestion));
 	err = mg_sockaddr_parse(addr, len, &params.tuple.raddr, &params.tuple.rport);
 	if (err < 0)
 		return err;

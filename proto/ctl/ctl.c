@@ -102,6 +102,7 @@ static void terminate_opt(struct mg_ctl_opt *opt)
 {
 	TERMINATE(opt->text);
 	TERMINATE(opt->info.cc);
+	TERMINATE(opt->info.cc_phase);
 }
 
 static void terminate_counter(struct mg_ctl_counter *c)
@@ -128,11 +129,20 @@ static void terminate_item(struct mg_ctl_msg *msg, uint32_t i)
 	case MG_CTL_TCP_GET_OPTION | MG_CTL_REPLY:
 		terminate_opt(&msg->opt[i]);
 		break;
+	case MG_CTL_TCP_LISTEN:
+	case MG_CTL_TCP_LISTEN | MG_CTL_REPLY:
+		TERMINATE(msg->listen[i].congestion);
+		break;
+	case MG_CTL_TCP_CONNECT:
+	case MG_CTL_TCP_CONNECT | MG_CTL_REPLY:
+		TERMINATE(msg->connect[i].congestion);
+		break;
 	case MG_CTL_ATTACH:
 		TERMINATE(msg->attach[i].program);
 		break;
 	case MG_CTL_CONNECTIONS | MG_CTL_REPLY:
 		TERMINATE(msg->conn_info[i].cc);
+		TERMINATE(msg->conn_info[i].cc_phase);
 		break;
 	case MG_CTL_STATS | MG_CTL_REPLY:
 		terminate_counter(&msg->counter[i]);

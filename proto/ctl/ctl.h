@@ -113,6 +113,7 @@ struct mg_ctl_listen {
 	uint32_t rcvbuf_bytes; /* 0: configured default; rounded up to a power of two, clamped */
 	uint32_t sndbuf_bytes;
 	uint64_t cookie;
+	char congestion[16]; /* algorithm of its connections; "": the configured one */
 };
 
 struct mg_ctl_accept {
@@ -132,6 +133,7 @@ struct mg_ctl_connect {
 	int32_t status;  /* reply: 0 (under way) or -errno */
 	uint32_t scope;  /* the link of a link-local raddr: a port, from 1; 0: the only one */
 	uint32_t reserved;
+	char congestion[16]; /* "": the configured one */
 };
 
 struct mg_ctl_conn_ref {
@@ -187,7 +189,13 @@ struct mg_ctl_conn_info {
 	uint64_t pacing_Bps;
 	uint64_t age_ms;
 	char cc[16];
+	char cc_phase[16]; /* what the algorithm does now */
+	uint32_t ecn;      /* 1: agreed */
+	uint32_t reserved;
 };
+
+/* As a window of MG_CTL_OPT_CONGESTION: no connection. Set: is there such an algorithm? Get: the configured one. */
+#define MG_CTL_WINDOW_NONE UINT32_MAX
 
 struct mg_ctl_opt {
 	uint32_t window;

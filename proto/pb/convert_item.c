@@ -193,6 +193,7 @@ static void pack_listen(struct mg_pb_arena *arena, const void *ctl, void *pb)
 	p->rcvbuf_bytes = c->rcvbuf_bytes;
 	p->sndbuf_bytes = c->sndbuf_bytes;
 	p->cookie = c->cookie;
+	p->congestion_control = mg_pb_put_text(arena, c->congestion, sizeof(c->congestion));
 }
 
 static int unpack_listen(const void *pb, void *ctl)
@@ -207,7 +208,8 @@ static int unpack_listen(const void *pb, void *ctl)
 	c->rcvbuf_bytes = p->rcvbuf_bytes;
 	c->sndbuf_bytes = p->sndbuf_bytes;
 	c->cookie = p->cookie;
-	if (get_u16(p->port, &c->port) < 0)
+	if (get_u16(p->port, &c->port) < 0 ||
+	    mg_pb_get_text(p->congestion_control, c->congestion, sizeof(c->congestion)) < 0)
 		return -EBADMSG;
 	return get_addr(p->address, &c->addr);
 }
@@ -250,6 +252,7 @@ static void pack_connect(struct mg_pb_arena *arena, const void *ctl, void *pb)
 	p->gen = c->gen;
 	p->status = c->status;
 	p->scope = c->scope;
+	p->congestion_control = mg_pb_put_text(arena, c->congestion, sizeof(c->congestion));
 }
 
 static int unpack_connect(const void *pb, void *ctl)
@@ -268,6 +271,7 @@ static int unpack_connect(const void *pb, void *ctl)
 	c->scope = p->scope;
 	if (get_u16(p->local_port, &c->tuple.lport) < 0 ||
 	    get_u16(p->remote_port, &c->tuple.rport) < 0 ||
+	    mg_pb_get_text(p->congestion_control, c->congestion, sizeof(c->congestion)) < 0 ||
 	    get_addr(p->local_address, &c->tuple.laddr) < 0)
 		return -EBADMSG;
 	return get_addr(p->remote_address, &c->tuple.raddr);
@@ -344,6 +348,8 @@ static void pack_conn_info(struct mg_pb_arena *arena, const void *ctl, void *pb)
 	p->pacing_bytes_per_s = c->pacing_Bps;
 	p->age_ms = c->age_ms;
 	p->congestion_control = mg_pb_put_text(arena, c->cc, sizeof(c->cc));
+	p->congestion_phase = mg_pb_put_text(arena, c->cc_phase, sizeof(c->cc_phase));
+	p->ecn = c->ecn != 0;
 }
 
 static int unpack_conn_info(const void *pb, void *ctl)
@@ -374,10 +380,13 @@ static int unpack_conn_info(const void *pb, void *ctl)
 	c->acked_bytes = p->acked_bytes;
 	c->pacing_Bps = p->pacing_bytes_per_s;
 	c->age_ms = p->age_ms;
+	c->ecn = p->ecn != 0;
 	if (get_u16(p->local_port, &c->tuple.lport) < 0 ||
 	    get_u16(p->remote_port, &c->tuple.rport) < 0 ||
 	    get_addr(p->local_address, &c->tuple.laddr) < 0 ||
 	    get_addr(p->remote_address, &c->tuple.raddr) < 0)
+		return -EBADMSG;
+	if (mg_pb_get_text(p->congestion_phase, c->cc_phase, sizeof(c->cc_phase)) < 0)
 		return -EBADMSG;
 	return mg_pb_get_text(p->congestion_control, c->cc, sizeof(c->cc));
 }

@@ -149,6 +149,7 @@ static void fill(struct mg_slow *s, struct mg_conn *c, const struct mg_ctl_conne
 
 int mg_active_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_connect *connect)
 {
+	const struct mg_cc_ops *ops;
 	struct mg_conn *c;
 	struct mg_hop hop;
 	uint32_t floor_iss = 0;
@@ -156,6 +157,9 @@ int mg_active_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_con
 
 	if (connect->context >= app->app->nr_contexts)
 		return -EINVAL;
+	err = mg_conn_cc_by_name(connect->congestion, &ops);
+	if (err < 0)
+		return err;
 	err = choose_tuple(s, connect, &hop, &floor_iss);
 	if (err < 0)
 		return err;
@@ -163,6 +167,7 @@ int mg_active_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_con
 	if (err < 0)
 		return err;
 	mg_conn_hash(s, c, &connect->tuple);
+	c->cc.ops = ops;
 	fill(s, c, connect, floor_iss);
 	if (mg_conn_open_window(s, c, MG_SHM_ST_CONNECTING) < 0) {
 		mg_conn_free(s, c);

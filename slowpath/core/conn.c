@@ -507,6 +507,15 @@ void mg_conn_flush_pending(struct mg_slow *s)
 	}
 }
 
+int mg_conn_cc_by_name(const char name[16], const struct mg_cc_ops **ret_ops)
+{
+	char text[17] = { 0 };
+
+	memcpy(text, name, 16);
+	*ret_ops = text[0] != '\0' ? mg_cc_find(text) : NULL;
+	return text[0] != '\0' && *ret_ops == NULL ? -ENOENT : 0;
+}
+
 const struct mg_cc_ops *mg_conn_cc(const struct mg_slow *s, const struct mg_conn *c)
 {
 	const struct mg_cc_ops *ops = c->cc.ops;

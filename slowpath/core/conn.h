@@ -167,6 +167,8 @@ void mg_conn_hash(struct mg_slow *s, struct mg_conn *c, const struct mg_tuple *t
 /* The window and the rings of the sizes in c. 0 or -ENOSPC; state: enum mg_shm_state. */
 int mg_conn_open_window(struct mg_slow *s, struct mg_conn *c, uint32_t state);
 /* Its congestion control: the application's choice, or the configured one. */
+/* By name into *ret_ops, NULL for "": the configured one. 0 or -ENOENT; the name need not be terminated. */
+int mg_conn_cc_by_name(const char name[16], const struct mg_cc_ops **ret_ops);
 const struct mg_cc_ops *mg_conn_cc(const struct mg_slow *s, const struct mg_conn *c);
 /* Hands the connection to its worker. snd_wnd: scaled; ack: rcv_nxt is irs + 1. rtt_us 0: unknown. */
 void mg_conn_install(struct mg_slow *s, struct mg_conn *c, const struct mg_seg *seg,

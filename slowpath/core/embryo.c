@@ -16,11 +16,17 @@ static bool ecn_is_offered(const struct mg_seg *seg)
 	return (seg->flags & (MG_TCP_ECE | MG_TCP_CWR)) == (MG_TCP_ECE | MG_TCP_CWR);
 }
 
-static void read_syn(const struct mg_slow *s, const struct mg_seg *seg, struct mg_handshake *hs)
+static const struct mg_cc_ops *cc_of(const struct mg_slow *s, const struct mg_listener *l)
+{
+	return l->cc_ops != NULL ? l->cc_ops : mg_cc_find(s->conf.congestion_control);
+}
+
+static void read_syn(const struct mg_slow *s, const struct mg_listener *l, const struct mg_seg *seg,
+		     struct mg_handshake *hs)
 {
 	mg_handshake_read(s, seg, hs);
 	if (ecn_is_offered(seg))
-		hs->ecn = mg_handshake_ecn_grant(s, mg_cc_find(s->conf.congestion_control));
+		hs->ecn = mg_handshake_ecn_grant(s, cc_of(s, l));
 	hs->ts_offset = mg_isn_ts_offset(&s->key, &seg->tuple);
 }
 
@@ -45,7 +51,7 @@ static void send_cookie(struct mg_slow *s, struct mg_listener *l, const struct m
 	struct mg_cookie ck = { 0 };
 	uint32_t tsval;
 
-	read_syn(s, seg, &hs);
+	read_syn(s, l, seg, &hs);
 	if ((hs.opts & MG_SEG_OPT_TS) == 0) {
 		hs.opts = 0; /* nothing to carry them */
 		hs.ecn = 0;
@@ -102,7 +108,7 @@ void mg_embryo_syn(struct mg_slow *s, struct mg_listener *l, const struct mg_in 
 	}
 	e = &s->embryos[idx];
 	memset(e, 0, sizeof(*e));
-	read_syn(s, seg, &e->hs);
+	read_syn(s, l, seg, &e->hs);
 	e->hs.iss = mg_isn_make(&s->key, &seg->tuple, s->now_ns);
 	if (floor_iss != 0 && mg_seq_lt(e->hs.iss, floor_iss))
 		e->hs.iss = floor_iss;
@@ -163,6 +169,7 @@ static struct mg_conn *make_conn(struct mg_slow *s, struct mg_listener *l,
 	if (a->state != MG_APP_LIVE || mg_conn_new(s, a, &c) < 0)
 		return NULL;
 	c->hs = *hs;
+	c->cc.ops = l->cc_ops;
 	c->context = l->context;
 	c->cookie = l->cookie;
 	c->flags |= MG_CONN_PASSIVE | MG_CONN_QUEUED | l->conn_flags;

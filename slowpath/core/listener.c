@@ -121,12 +121,15 @@ static int check_listen(struct mg_slow *s, const struct mg_slow_app *app,
 
 int mg_listener_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_listen *listen)
 {
+	const struct mg_cc_ops *ops;
 	struct mg_listener *l;
 	uint32_t idx, gen;
 	uint32_t *head;
 	int err;
 
 	err = check_listen(s, app, listen);
+	if (err == 0)
+		err = mg_conn_cc_by_name(listen->congestion, &ops);
 	if (err < 0)
 		return err;
 	if (mg_pool_alloc(&s->listener_pool, &idx, &gen) < 0)
@@ -147,6 +150,7 @@ int mg_listener_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_l
 		.rcvbuf_bytes = mg_rcvbuf_of(s, listen->rcvbuf_bytes),
 		.sndbuf_bytes = mg_sndbuf_of(s, listen->sndbuf_bytes),
 		.conn_flags = mg_conn_fixed(listen->rcvbuf_bytes, listen->sndbuf_bytes),
+		.cc_ops = ops,
 		.cookie = listen->cookie,
 	};
 	mg_state_set(&s->states, &l->state, MG_TCP_LISTEN);

@@ -40,6 +40,7 @@ struct mg_listener {
 	uint32_t nr_embryos;
 	uint32_t rcvbuf_bytes, sndbuf_bytes;
 	uint32_t conn_flags; /* of its connections: MG_CONN_RCV_FIXED, MG_CONN_SND_FIXED */
+	const struct mg_cc_ops *cc_ops; /* of its connections; NULL: the configured one */
 	uint64_t cookie;
 	uint64_t accepted;
 	uint64_t dropped;

@@ -92,6 +92,19 @@ static int set_keepalive(struct mg_slow *s, struct mg_conn *c, const struct mg_c
 	return 0;
 }
 
+/* There is no connection yet: is the algorithm known, which is the configured one? */
+int mg_option_none(const struct mg_slow *s, struct mg_ctl_opt *opt, bool set)
+{
+	if (opt->option != MG_CTL_OPT_CONGESTION || opt->window != MG_CTL_WINDOW_NONE)
+		return -ENOTCONN;
+	opt->text[sizeof(opt->text) - 1] = '\0';
+	if (set)
+		return mg_cc_find(opt->text) != NULL ? 0 : -ENOENT;
+	memset(opt->text, 0, sizeof(opt->text));
+	memcpy(opt->text, s->conf.congestion_control, sizeof(opt->text) - 1);
+	return 0;
+}
+
 static int set_congestion(struct mg_slow *s, struct mg_conn *c, const struct mg_ctl_opt *opt)
 {
 	char name[sizeof(opt->text)];

@@ -29,8 +29,10 @@ static void fill_from_conn(struct mg_slow *s, const struct mg_conn *c,
 	info->opts = c->hs.opts;
 	info->pacing_Bps = c->cc.pacing_Bps;
 	info->age_ms = mg_ns_to_ms(s->now_ns - c->born_ns);
-	if (c->cc.ops != NULL)
-		memcpy(info->cc, c->cc.ops->name, sizeof(info->cc));
+	info->ecn = c->hs.ecn != 0;
+	memcpy(info->cc, mg_conn_cc(s, c)->name, sizeof(info->cc));
+	if (mg_conn_is_synchronised(c) && c->cc.ops != NULL && c->cc.mss != 0)
+		(void)strncpy(info->cc_phase, mg_cc_phase(&c->cc), sizeof(info->cc_phase) - 1);
 }
 
 static void fill_from_node(const struct mg_tuple_node *node, uint32_t state,
@@ -141,7 +143,7 @@ static void collect_options(struct mg_slow *s, const struct mg_slow_req *req)
 					      : NULL;
 
 		if (c == NULL) {
-			opt->status = -ENOTCONN;
+			opt->status = mg_option_none(s, opt, false);
 		} else if (opt->option == MG_CTL_OPT_INFO) {
 			opt->status = 0;
 			fill_from_conn(s, c, &opt->info);

@@ -47,4 +47,6 @@ void mg_query_stats(struct mg_slow *s, struct mg_ctl_msg *msg);
 void mg_option_get(struct mg_slow *s, struct mg_conn *c, struct mg_ctl_opt *opt);
 /* One item of SET_OPTION; returns 0 or -errno. */
 int mg_option_set(struct mg_slow *s, struct mg_conn *c, const struct mg_ctl_opt *opt);
+/* A request about no connection; -ENOTCONN unless it is one that needs none. */
+int mg_option_none(const struct mg_slow *s, struct mg_ctl_opt *opt, bool set);
 #endif

@@ -371,7 +371,7 @@ static int do_options(struct mg_slow *s, struct mg_slow_app *a, struct mg_ctl_ms
 		struct mg_ctl_opt *opt = &msg->opt[i];
 		struct mg_conn *c = mg_conn_by_window(s, a, opt->window, opt->gen);
 
-		opt->status = c != NULL ? mg_option_set(s, c, opt) : -ENOTCONN;
+		opt->status = c != NULL ? mg_option_set(s, c, opt) : mg_option_none(s, opt, true);
 		status = status == 0 ? opt->status : status;
 	}
 	return status;

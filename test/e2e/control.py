@@ -244,6 +244,8 @@ def messages(address):
         agent.ok("close a")
         expect_equal(peer.result(), b"answer", "what the peer got")
         active(agent)
+        congestion(agent, address)
+        inherited(agent)
         agent.ok("close l")
         wait_for("TCP_LISTEN_CLOSE", lambda: bed.listeners(address) == [], 3)
         agent.stop()
@@ -275,6 +277,51 @@ def active(agent):
         expect_equal((names[0], names[2], names[3]), (DUT_ADDR, PEER_ADDR, "9301"), "names")
         agent.ok(f"{end} c")
     expect_equal(peer.result(), ["fin", "reset"], "how the peer saw the ends")
+
+
+def congestion(agent, address):
+    """Each algorithm by TCP_CONGESTION before the connection, carries data, and can be told apart."""
+    agent.ok("socket k")
+    agent.error("setopt k congestion vegas", "ENOENT")
+    expect_equal(agent.ok("getopt k congestion"), ["cubic"], "the configured algorithm")
+    agent.ok("close k")
+    for i, name in enumerate(("reno", "cubic", "dctcp", "bbr")):
+        port, n = 9310 + i, 1 << 20
+        peer = bed.peer_start(take_some, port, n)
+        agent.ok("socket k")
+        agent.ok(f"setopt k congestion {name}")
+        wait_for("the peer listens", lambda: agent.call(f"connect k {PEER_ADDR} {port}") == "ok")
+        expect_equal(agent.ok("getopt k congestion"), [name], "the algorithm of a connection")
+        agent.ok(f"sendn k {n}")
+        rows = [c for c in bed.connections(address) if c["remote"].endswith(f":{port}")]
+        expect_equal([c["congestion_control"] for c in rows], [name], "mangoctl connections")
+        expect(rows[0]["congestion_phase"] != "", "no phase")
+        agent.error("setopt k congestion vegas", "ENOENT")
+        agent.ok("setopt k congestion bbr")
+        expect_equal(agent.ok("getopt k congestion"), ["bbr"], "the algorithm after a change")
+        expect_equal(peer.result(), n, "what the peer got by " + name)
+        agent.ok("abort k")
+
+
+def inherited(agent):
+    """A listener's algorithm is its connections'; the configured one changes at run time."""
+    agent.ok("socket q")
+    agent.ok("setopt q congestion bbr")
+    agent.ok("bind q 0.0.0.0 9320")
+    agent.ok("listen q 4")
+    peer = bed.peer_start(ask_once, 9320)
+    agent.ok("accept q a")
+    expect_equal(agent.ok("getopt a congestion"), ["bbr"], "what a connection inherits")
+    agent.ok("configure tcp.congestion_control dctcp")
+    agent.ok("socket k")
+    expect_equal(agent.ok("getopt k congestion"), ["dctcp"], "the algorithm that is configured now")
+    agent.ok("close k")
+    agent.ok("configure tcp.congestion_control cubic")
+    agent.ok("recv a 8")
+    agent.ok("send a " + b"answer".hex())
+    agent.ok("close a")
+    expect_equal(peer.result(), b"answer", "what the peer got")
+    agent.ok("close q")
 
 
 def take_some(port, n):

@@ -19,11 +19,11 @@ MSG_MAX = 65536
  TCP_SET_OPTION, TCP_GET_OPTION, ATTACH, CONTEXT_OPEN, CONNECTIONS, LISTENERS, STATS, NR) = range(17)
 
 KV = struct.Struct("<64s256s256sII")
-LISTEN = struct.Struct("<16sHHIIIIIQ")
+LISTEN = struct.Struct("<16sHHIIIIIQ16x")
 ACCEPT = struct.Struct("<II")
-CONNECT = struct.Struct("<16s16sHHIQIIIIIiII")
+CONNECT = struct.Struct("<16s16sHHIQIIIIIiII16x")
 REF = struct.Struct("<II")
-OPT_BYTES = 208
+OPT_BYTES = 232
 ATTACH_ITEM = struct.Struct("<IIQ16s64s")
 ATTACHED = struct.Struct("<16sIIQQII")
 ABI_MAJOR = 2

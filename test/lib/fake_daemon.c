@@ -591,6 +591,12 @@ static int do_option(struct fake_daemon *d, struct session *s, uint32_t count, b
 		struct mg_ctl_opt *o = &d->msg.opt[i];
 		struct end *e = o->window < d->conf.nr_windows ? &s->ends[o->window] : NULL;
 
+		if (o->window == MG_CTL_WINDOW_NONE && o->option == MG_CTL_OPT_CONGESTION) {
+			o->status = set && strcmp(o->text, "none") == 0 ? -ENOENT : 0;
+			if (!set)
+				memcpy(o->text, "cubic", sizeof("cubic"));
+			continue;
+		}
 		if (e == NULL || !e->used || e->gen != o->gen ||
 		    o->option >= MG_ARRAY_SIZE(e->opts)) {
 			o->status = -ENOTCONN;

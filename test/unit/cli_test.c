@@ -123,6 +123,9 @@ static int give_connections(mango_query_cb *cb, void *user)
 		.remote = address_of("10.77.0.2", 40000),
 		.state = "established",
 		.congestion = "cubic",
+		.congestion_phase = "slow start",
+		.ssthresh_bytes = UINT32_MAX,
+		.pacing_Bps = 2000000,
 		.pid = 7,
 		.srtt_us = 120,
 		.rto_us = 200000,
@@ -396,10 +399,10 @@ static void connections(void **state)
 	assert_int_equal(run("connections"), CLI_OK);
 	assert_string_equal(
 		out_text,
-		"STATE        LOCAL        PEER             PID  WORKER    RX   TX    RTT    RTO  CC     CWND  IN FLIGHT"
-		"  RETRANS  AGE\n"
-		"established  10.77.0.1:7  10.77.0.2:40000    7       0  268M  999  120us  200ms  cubic   14k          0"
-		"        0  61s\n");
+		"STATE        LOCAL        PEER             PID  WORKER    RX   TX    RTT    RTO  CC     PHASE       CWND"
+		"  SSTHRESH  PACE/S  IN FLIGHT  RETRANS  AGE\n"
+		"established  10.77.0.1:7  10.77.0.2:40000    7       0  268M  999  120us  200ms  cubic  slow start   14k"
+		"         -    2.0M          0        0  61s\n");
 	played.nr_rows = 0;
 	assert_int_equal(run("connections"), CLI_OK);
 	assert_has(out_text, "STATE");

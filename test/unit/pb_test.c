@@ -55,6 +55,8 @@ static void fill_info(struct mg_ctl_conn_info *c, uint32_t i)
 	c->pacing_Bps = 1ull << 40;
 	c->age_ms = 5 + i;
 	text(c->cc, sizeof(c->cc), "cc", i);
+	text(c->cc_phase, sizeof(c->cc_phase), "phase", i);
+	c->ecn = i & 1;
 }
 
 static void fill_kv(struct mg_ctl_kv *kv, uint32_t i, bool is_reply)
@@ -96,7 +98,8 @@ static void fill_tcp(struct mg_ctl_msg *m, uint32_t i)
 						       7,
 						       8,
 						       9,
-						       UINT64_MAX };
+						       UINT64_MAX,
+						       "bbr" };
 		break;
 	case MG_CTL_TCP_ACCEPT:
 		m->accept[i] = (struct mg_ctl_accept){ i + 1, UINT32_MAX };
@@ -112,7 +115,8 @@ static void fill_tcp(struct mg_ctl_msg *m, uint32_t i)
 							 11,
 							 -ENETUNREACH,
 							 12,
-							 0 };
+							 0,
+							 "dctcp" };
 		break;
 	case MG_CTL_TCP_CLOSE:
 	case MG_CTL_TCP_ABORT:
