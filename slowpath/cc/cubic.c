@@ -29,16 +29,21 @@
 #define HYSTART_CSS_DIV 4
 #define HYSTART_CSS_ROUNDS 5
 
-struct cubic {
-	uint64_t epoch_ns;   /* start of the epoch; 0: none yet */
-	uint64_t limited_ns; /* when the application began to limit us; 0: it does not */
-	uint64_t acc;        /* cubic growth: acked * (target - cwnd) not yet turned into bytes */
-	uint64_t est_acc;    /* likewise of W_est, in 1 / 17 */
+/* What a reduction changes, kept for its undo (RFC 9438 4.9). */
+struct cubic_epoch {
+	uint64_t epoch_ns; /* start of the epoch; 0: none yet */
 	uint32_t w_max;
 	uint32_t w_est;
 	uint32_t cwnd_prior; /* at the reduction that began the epoch */
 	uint32_t k_ms;
-	uint32_t min_rtt_us;
+};
+
+struct cubic {
+	struct cubic_epoch e;
+	struct cubic_epoch undo;
+	uint64_t limited_ns; /* when the application began to limit us; 0: it does not */
+	uint64_t acc;        /* cubic growth: acked * (target - cwnd) not yet turned into bytes */
+	uint64_t est_acc;    /* likewise of W_est, in 1 / 17 */
 	/* HyStart++ */
 	uint32_t round_rtt_us; /* smallest of this round; 0: none */
 	uint32_t last_rtt_us;  /* of the round before */
@@ -149,44 +154,44 @@ static uint32_t slow_start(struct mg_cc *cc, struct cubic *c, const struct mg_cc
 /* RFC 9438 4.2, figure 2. Without a reduction before (HyStart++, idle) the plateau is here. */
 static void begin_epoch(struct mg_cc *cc, struct cubic *c, uint64_t now_ns)
 {
-	c->epoch_ns = now_ns;
+	c->e.epoch_ns = now_ns;
 	c->limited_ns = 0;
 	c->acc = 0;
 	c->est_acc = 0;
-	c->w_est = cc->cwnd;
-	if (c->w_max <= cc->cwnd) {
-		c->w_max = cc->cwnd;
-		c->k_ms = 0;
+	c->e.w_est = cc->cwnd;
+	if (c->e.w_max <= cc->cwnd) {
+		c->e.w_max = cc->cwnd;
+		c->e.k_ms = 0;
 	} else {
 		/* cbrt(dW / C) in seconds is cbrt(dW * 1e9 / C) in milliseconds; 1 / C = 2.5 */
-		c->k_ms = cube_root((uint64_t)(c->w_max - cc->cwnd) * 2500000000ull / cc->mss);
+		c->e.k_ms = cube_root((uint64_t)(c->e.w_max - cc->cwnd) * 2500000000ull / cc->mss);
 	}
-	if (c->cwnd_prior == 0)
-		c->cwnd_prior = cc->cwnd;
+	if (c->e.cwnd_prior == 0)
+		c->e.cwnd_prior = cc->cwnd;
 }
 
 /* W_cubic(t), bytes. */
 static uint64_t w_cubic(const struct mg_cc *cc, const struct cubic *c, uint64_t t_ms)
 {
-	uint64_t off = t_ms > c->k_ms ? t_ms - c->k_ms : c->k_ms - t_ms;
+	uint64_t off = t_ms > c->e.k_ms ? t_ms - c->e.k_ms : c->e.k_ms - t_ms;
 	uint64_t bytes;
 
 	off = mg_min_u64(off, T_MAX_MS);
 	/* 0.4 off^3 / 1e9 segments, in thousandths */
 	bytes = off * off * off / 2500000 * cc->mss / 1000;
-	if (t_ms >= c->k_ms)
-		return c->w_max + bytes;
-	return mg_sub_sat_u64(c->w_max, bytes);
+	if (t_ms >= c->e.k_ms)
+		return c->e.w_max + bytes;
+	return mg_sub_sat_u64(c->e.w_max, bytes);
 }
 
 /* RFC 9438 4.3: what Reno with our beta would have by now. */
 static void grow_est(struct mg_cc *cc, struct cubic *c, uint32_t acked)
 {
-	bool caught_up = c->w_est >= c->cwnd_prior;
+	bool caught_up = c->e.w_est >= c->e.cwnd_prior;
 	uint64_t unit = (uint64_t)cc->cwnd * ALPHA_DEN;
 
 	c->est_acc += (uint64_t)acked * cc->mss * (caught_up ? ALPHA_DEN : ALPHA_NUM);
-	c->w_est = (uint32_t)mg_min_u64(c->w_est + c->est_acc / unit, UINT32_MAX / 2);
+	c->e.w_est = (uint32_t)mg_min_u64(c->e.w_est + c->est_acc / unit, UINT32_MAX / 2);
 	c->est_acc %= unit;
 }
 
@@ -194,19 +199,19 @@ static void avoid(struct mg_cc *cc, struct cubic *c, const struct mg_cc_sample *
 {
 	uint64_t t_ms, target;
 
-	if (c->epoch_ns == 0)
+	if (c->e.epoch_ns == 0)
 		begin_epoch(cc, c, s->now_ns);
 	if (c->limited_ns != 0) {
-		c->epoch_ns += s->now_ns - c->limited_ns;
+		c->e.epoch_ns += s->now_ns - c->limited_ns;
 		c->limited_ns = 0;
 	}
-	t_ms = mg_ns_to_ms(s->now_ns - c->epoch_ns);
+	t_ms = mg_ns_to_ms(s->now_ns - c->e.epoch_ns);
 	grow_est(cc, c, acked);
-	if (w_cubic(cc, c, t_ms) < c->w_est) {
-		cc->cwnd = mg_max_u32(cc->cwnd, c->w_est);
+	if (w_cubic(cc, c, t_ms) < c->e.w_est) {
+		cc->cwnd = mg_max_u32(cc->cwnd, c->e.w_est);
 		return;
 	}
-	target = w_cubic(cc, c, t_ms + c->min_rtt_us / 1000);
+	target = w_cubic(cc, c, t_ms + s->srtt_us / 1000);
 	target = mg_clamp_u64(target, cc->cwnd, (uint64_t)cc->cwnd + cc->cwnd / 2);
 	c->acc += (target - cc->cwnd) * acked;
 	if (c->acc >= cc->cwnd) {
@@ -222,12 +227,10 @@ static void cubic_on_ack(struct mg_cc *cc, const struct mg_cc_sample *s)
 	struct cubic *c = cubic_of(cc);
 	uint32_t left = s->acked_bytes;
 
-	if (s->rtt_us != 0 && (c->min_rtt_us == 0 || s->rtt_us < c->min_rtt_us))
-		c->min_rtt_us = s->rtt_us;
 	if (mg_cc_in_slow_start(cc))
 		hystart_sample(cc, c, s);
 	if ((s->flags & MG_SAMPLE_CWND_LIMITED) == 0) {
-		if (c->epoch_ns != 0 && c->limited_ns == 0)
+		if (c->e.epoch_ns != 0 && c->limited_ns == 0)
 			c->limited_ns = s->now_ns;
 		return;
 	}
@@ -245,15 +248,17 @@ static void reduce(struct mg_cc *cc, const struct mg_cc_sample *s)
 				  ? mg_min_u32(s->prior_inflight_bytes, cc->cwnd)
 				  : cc->cwnd;
 
-	c->cwnd_prior = cc->cwnd;
-	if (cc->cwnd < c->w_max)
-		c->w_max = (uint32_t)((uint64_t)cc->cwnd * (BETA_DEN + BETA_NUM) / (2 * BETA_DEN));
+	c->undo = c->e;
+	c->e.cwnd_prior = cc->cwnd;
+	if (cc->cwnd < c->e.w_max)
+		c->e.w_max = (uint32_t)((uint64_t)cc->cwnd * (BETA_DEN + BETA_NUM) /
+					(2 * BETA_DEN));
 	else
-		c->w_max = cc->cwnd;
+		c->e.w_max = cc->cwnd;
 	cc->ssthresh = mg_max_u32((uint32_t)((uint64_t)flight * BETA_NUM / BETA_DEN), 2 * cc->mss);
 	if (cc->abe && (s->flags & (MG_SAMPLE_LOSS | MG_SAMPLE_RTO)) == 0) /* RFC 8511: 0.85 */
 		cc->ssthresh = mg_max_u32((uint32_t)((uint64_t)cc->cwnd * 17 / 20), 2 * cc->mss);
-	c->epoch_ns = 0;
+	c->e.epoch_ns = 0;
 	c->limited_ns = 0;
 	hystart_reset(c);
 }
@@ -267,18 +272,21 @@ static void cubic_on_loss(struct mg_cc *cc, const struct mg_cc_sample *s)
 static void cubic_on_rto(struct mg_cc *cc, const struct mg_cc_sample *s)
 {
 	reduce(cc, s);
+	/* 4.8: after a time-out the plateau is where avoidance begins, and K is 0. */
+	cubic_of(cc)->e.w_max = 0;
 	cc->cwnd = cc->mss;
 }
 
-/* RFC 9438 4.9: as if the reduction had not been; the plateau is at least where we were. */
+/* RFC 9438 4.9: as if the reduction had not been; cc.c has restored cwnd and ssthresh. */
 static void cubic_on_undo(struct mg_cc *cc, const struct mg_cc_sample *s)
 {
 	struct cubic *c = cubic_of(cc);
 
 	(void)s;
-	c->w_max = mg_max_u32(c->w_max, cc->cwnd);
-	c->epoch_ns = 0;
+	c->e = c->undo;
 	c->limited_ns = 0;
+	c->acc = 0;
+	c->est_acc = 0;
 }
 
 /* The restart window, and a new epoch: the time spent idle is no reason to grow. */
@@ -287,7 +295,7 @@ static void cubic_on_idle(struct mg_cc *cc, const struct mg_cc_sample *s)
 	struct cubic *c = cubic_of(cc);
 
 	(void)s;
-	c->epoch_ns = 0;
+	c->e.epoch_ns = 0;
 	c->limited_ns = 0;
 	hystart_reset(c);
 	if (cc->keep_idle || cc->cwnd <= cc->iw_bytes)

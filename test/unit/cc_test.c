@@ -5,6 +5,8 @@
  */
 #include "test/unit/cc_driver.h"
 
+#include <math.h>
+
 /* ---- for every algorithm ---- */
 
 static void test_common_slow_start_doubles(const struct mg_cc_ops *ops)
@@ -224,6 +226,84 @@ static void test_cubic_curve(void **state)
 	assert_in_range(d.cc.cwnd, w_max + 44 * CC_MSS, w_max + 56 * CC_MSS);
 }
 
+/* W_cubic(t) = 0.4 (t - K)^3 + W_max, computed in doubles, over three epochs' length. */
+static double w_cubic_segments(double w_max, double t)
+{
+	double k = cbrt(w_max * 0.3 / 0.4);
+
+	return 0.4 * (t - k) * (t - k) * (t - k) + w_max;
+}
+
+static void test_cubic_against_doubles(void **state)
+{
+	static const uint32_t windows[] = { 200, 1000, 10000, 100000 };
+
+	(void)state;
+	for (uint32_t i = 0; i < 4; i++) {
+		double w_max = windows[i], k = cbrt(w_max * 0.3 / 0.4);
+		struct ccd d;
+		uint64_t start_ns;
+
+		ccd_new(&d, mg_cc_find("cubic"), 200000);
+		to_window(&d, windows[i]);
+		ccd_loss(&d);
+		ccd_sample(&d, MG_SAMPLE_CWND_LIMITED, CC_MSS); /* the epoch begins */
+		start_ns = d.now_ns;
+		while (d.now_ns < start_ns + (uint64_t)(k * 2e9)) {
+			double t, low, high;
+
+			ccd_round(&d, MG_SAMPLE_CWND_LIMITED, 32);
+			t = (double)(d.now_ns - start_ns) / 1e9;
+			low = w_cubic_segments(w_max, t - 0.2) * 0.995 - 1;
+			high = w_cubic_segments(w_max, t + 0.2) * 1.005 + 1;
+			assert_true((double)d.cc.cwnd / CC_MSS >= low);
+			assert_true((double)d.cc.cwnd / CC_MSS <= high);
+		}
+	}
+}
+
+/* RFC 9438 4.8: after a time-out avoidance begins at a plateau of its own, with K = 0. */
+static void test_cubic_after_a_timeout(void **state)
+{
+	struct ccd d;
+	uint32_t begin;
+
+	(void)state;
+	ccd_new(&d, mg_cc_find("cubic"), 100000);
+	to_window(&d, 1000);
+	ccd_sample(&d, MG_SAMPLE_RTO, 0);
+	assert_in_range(d.cc.ssthresh, 699 * CC_MSS, 701 * CC_MSS);
+	while (d.cc.cwnd < d.cc.ssthresh)
+		ccd_round(&d, MG_SAMPLE_CWND_LIMITED, 16);
+	begin = d.cc.cwnd;
+	for (int i = 0; i < 50; i++) /* 5 s: 0.4 x 5^3 = 50 segments, not back to 1000 */
+		ccd_round(&d, MG_SAMPLE_CWND_LIMITED, 16);
+	assert_in_range(d.cc.cwnd, begin + 30 * CC_MSS, begin + 70 * CC_MSS);
+}
+
+/* RFC 9438 4.9: an undone reduction leaves no trace: window, plateau and clock are as before. */
+static void test_cubic_undo_leaves_no_trace(void **state)
+{
+	struct ccd d, twin;
+
+	(void)state;
+	ccd_new(&d, mg_cc_find("cubic"), 100000);
+	to_window(&d, 1000);
+	ccd_loss(&d);
+	for (int i = 0; i < 30; i++)
+		ccd_round(&d, MG_SAMPLE_CWND_LIMITED, 16);
+	twin = d;
+	ccd_sample(&d, MG_SAMPLE_LOSS, 0);
+	assert_true(d.cc.cwnd < twin.cc.cwnd);
+	ccd_sample(&d, MG_SAMPLE_UNDO, 0);
+	assert_int_equal(d.cc.cwnd, twin.cc.cwnd);
+	for (int i = 0; i < 100; i++) {
+		ccd_round(&d, MG_SAMPLE_CWND_LIMITED, 16);
+		ccd_round(&twin, MG_SAMPLE_CWND_LIMITED, 16);
+		assert_in_range(d.cc.cwnd, twin.cc.cwnd - CC_MSS, twin.cc.cwnd + CC_MSS);
+	}
+}
+
 static void test_cubic_half_way(void **state)
 {
 	struct ccd d;
@@ -332,6 +412,9 @@ int main(void)
 		cmocka_unit_test(test_common_driver),
 		cmocka_unit_test(test_reno_halves_and_adds_one_per_round),
 		cmocka_unit_test(test_cubic_curve),
+		cmocka_unit_test(test_cubic_against_doubles),
+		cmocka_unit_test(test_cubic_after_a_timeout),
+		cmocka_unit_test(test_cubic_undo_leaves_no_trace),
 		cmocka_unit_test(test_cubic_half_way),
 		cmocka_unit_test(test_cubic_is_friendly_on_short_paths),
 		cmocka_unit_test(test_cubic_fast_convergence),
