@@ -100,7 +100,18 @@ int mg_conn_connect(struct mg_ctx *ctx, const struct mg_conn_params *params,
 	return err;
 }
 
+void mg_conn_free(struct mg_conn *conn)
+{
+	free(conn);
+}
+
 void mg_conn_release(struct mg_conn *conn, bool abort)
+{
+	mg_conn_leave(conn, abort);
+	mg_conn_free(conn);
+}
+
+void mg_conn_leave(struct mg_conn *conn, bool abort)
 {
 	struct mg_ctx *ctx = conn->src.ctx;
 
@@ -114,7 +125,6 @@ void mg_conn_release(struct mg_conn *conn, bool abort)
 	if (!mg_client_is_dead(ctx->client))
 		mg_ctx_ring_last(ctx, &conn->w);
 	mg_ctx_unlock(ctx);
-	free(conn);
 }
 
 static uint32_t aflags(const struct mg_conn *conn)

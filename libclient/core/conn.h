@@ -31,6 +31,7 @@ struct mg_conn {
 	struct mg_window w;
 	_Atomic uint32_t
 		tx_busy; /* 1: a thread writes into the transmit ring, or moves to another */
+	struct mg_conn *next_former; /* the face's: a list of those that were left */
 };
 
 struct mg_conn_params {
@@ -48,6 +49,9 @@ int mg_conn_connect(struct mg_ctx *ctx, const struct mg_conn_params *params,
 int mg_conn_adopt(struct mg_ctx *ctx, uint32_t index, uint32_t gen, struct mg_conn **ret_conn);
 /* Lets go: gracefully (FIN), or by RST. Frees conn; its watches must be gone. */
 void mg_conn_release(struct mg_conn *conn, bool abort);
+/* The two halves of it, for who may still be looked at: leave lets go of the window, which nobody may touch then. */
+void mg_conn_leave(struct mg_conn *conn, bool abort);
+void mg_conn_free(struct mg_conn *conn);
 
 /*
  * Copies received bytes into the pieces. > 0: bytes; 0: end of the stream (or no room was given); -EAGAIN:

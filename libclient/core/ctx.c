@@ -152,8 +152,11 @@ void mg_watch_queue(struct mg_watch *watch)
 {
 	struct mg_queue *q = watch->queue;
 
-	if (mg_list_is_linked(&watch->in_queue))
+	if (mg_list_is_linked(&watch->in_queue)) {
+		if (mg_unlikely(q->source != NULL)) /* nobody may have looked at the queue itself */
+			mg_ctx_changed(q->source);
 		return;
+	}
 	mg_list_push_back(&q->ready, &watch->in_queue);
 	/* release: pairs with the acquire in mg_ctx_key() */
 	atomic_fetch_add_explicit(&q->seq, 1, memory_order_release);

@@ -58,9 +58,13 @@ static int accept_mango(struct mg_sock *s, struct sockaddr *addr, socklen_t *len
 		(void)mg_sys(SYS_close, holder);
 		return err;
 	}
-	if (addr != NULL)
+	if (addr != NULL) {
+		socklen_t room = *len;
+
 		mg_sockaddr_fill(s->family, &mg_conn_tuple(conn)->raddr, mg_conn_tuple(conn)->rport,
 				 addr, len);
+		mg_sockaddr_set_scope(addr, room, conn->w.shm->scope);
+	}
 	mg_fd_set((int)holder, &child->obj);
 	mg_sock_put(child);
 	return (int)holder;
@@ -78,8 +82,6 @@ static int accept_once(int fd, struct mg_sock *s, struct sockaddr *addr, socklen
 			    atomic_fetch_add_explicit(&s->turn, 1, memory_order_relaxed) % 8 == 7;
 	int r;
 
-	if (atomic_load_explicit(&s->shut, memory_order_relaxed))
-		return -EINVAL;
 	r = kernel_first ? accept_kernel(fd, s, addr, len, flags)
 			 : accept_mango(s, addr, len, flags);
 	if (r != -EAGAIN && !(r == -ECONNRESET && s->both))
@@ -112,22 +114,20 @@ static int wait_kernel(int fd, uint64_t deadline_ns)
 	return n < 0 ? (int)n : n == 0 ? -ETIMEDOUT : 0;
 }
 
-int mg_sock_accept(int fd, struct mg_sock *s, struct sockaddr *addr, socklen_t *len, int flags)
+static int accept_loop(int fd, struct mg_sock *s, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	uint64_t deadline_ns = MG_TIME_NEVER;
 	uint32_t key;
 	int r;
 
-	if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0)
-		return -EINVAL;
-	if (mg_sock_kind(s) != MG_SOCK_LISTENER)
-		return -EINVAL;
 	if (s->rcvtimeo_us > 0)
 		deadline_ns = mg_time_after(mg_clock_ns(), (uint64_t)s->rcvtimeo_us * 1000);
 	for (;;) {
+		if (atomic_load(&s->shut) || mg_sock_kind(s) != MG_SOCK_LISTENER)
+			return -EINVAL;
 		key = mg_ctx_key(&s->lst->src.seq);
 		r = accept_once(fd, s, addr, len, flags);
-		if (r != -EAGAIN || s->nonblock)
+		if (r != -EAGAIN || s->nonblock || mg_sock_is_stale(fd, s))
 			return r;
 		r = mg_client_is_dead(s->lst->src.ctx->client) && s->both
 			    ? wait_kernel(fd, deadline_ns)
@@ -137,4 +137,17 @@ int mg_sock_accept(int fd, struct mg_sock *s, struct sockaddr *addr, socklen_t *
 		if (r == -EINTR && (deadline_ns != MG_TIME_NEVER || !mg_signal_restarts()))
 			return r;
 	}
+}
+
+int mg_sock_accept(int fd, struct mg_sock *s, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	int r;
+
+	if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0 || mg_sock_kind(s) != MG_SOCK_LISTENER)
+		return -EINVAL;
+	/* Whoever takes the listener away (shutdown) waits for us to be gone. */
+	(void)atomic_fetch_add(&s->accepting, 1);
+	r = accept_loop(fd, s, addr, len, flags);
+	(void)atomic_fetch_sub(&s->accepting, 1);
+	return r;
 }

@@ -25,19 +25,38 @@ static ssize_t result(int64_t n)
 		return call;                          \
 	} while (0)
 
-static ssize_t recv_iov(struct mg_sock *s, const struct iovec *iov, int nr, int flags)
+/* The number was closed or replaced behind our back: whatever it is now, libc knows. */
+static ssize_t recv_libc(int fd, const struct iovec *iov, int nr, int flags)
 {
-	int64_t n = mg_sock_recv(s, iov, nr, flags);
+	struct msghdr msg = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)nr };
+
+	return flags != 0 ? MG_REAL(recvmsg)(fd, &msg, flags) : MG_REAL(readv)(fd, iov, nr);
+}
+
+static ssize_t send_libc(int fd, const struct iovec *iov, int nr, int flags)
+{
+	struct msghdr msg = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)nr };
+
+	return flags != 0 ? MG_REAL(sendmsg)(fd, &msg, flags) : MG_REAL(writev)(fd, iov, nr);
+}
+
+static ssize_t recv_iov(int fd, struct mg_sock *s, const struct iovec *iov, int nr, int flags)
+{
+	int64_t n = mg_sock_recv(fd, s, iov, nr, flags);
 
 	mg_sock_put(s);
+	if (mg_unlikely(n == -MG_ESTALE_FD))
+		return recv_libc(fd, iov, nr, flags);
 	return result(n);
 }
 
-static ssize_t send_iov(struct mg_sock *s, const struct iovec *iov, int nr, int flags)
+static ssize_t send_iov(int fd, struct mg_sock *s, const struct iovec *iov, int nr, int flags)
 {
-	int64_t n = mg_sock_sigpipe(mg_sock_send(s, iov, nr, flags), flags);
+	int64_t n = mg_sock_sigpipe(mg_sock_send(fd, s, iov, nr, flags), flags);
 
 	mg_sock_put(s);
+	if (mg_unlikely(n == -MG_ESTALE_FD))
+		return send_libc(fd, iov, nr, flags);
 	return result(n);
 }
 
@@ -52,7 +71,7 @@ MG_EXPORT ssize_t read(int fd, void *buf, size_t n)
 		mg_sock_put(s);
 		return 0;
 	}
-	return recv_iov(s, &iov, 1, 0);
+	return recv_iov(fd, s, &iov, 1, 0);
 }
 
 MG_EXPORT ssize_t write(int fd, const void *buf, size_t n)
@@ -62,7 +81,7 @@ MG_EXPORT ssize_t write(int fd, const void *buf, size_t n)
 
 	if (mg_likely(s == NULL))
 		LIBC(fd, MG_REAL(write)(fd, buf, n));
-	return send_iov(s, &iov, 1, 0);
+	return send_iov(fd, s, &iov, 1, 0);
 }
 
 static int check_iov(const struct iovec *iov, int nr)
@@ -90,7 +109,7 @@ MG_EXPORT ssize_t readv(int fd, const struct iovec *iov, int nr)
 		mg_sock_put(s);
 		return result(err);
 	}
-	return recv_iov(s, iov, nr, 0);
+	return recv_iov(fd, s, iov, nr, 0);
 }
 
 MG_EXPORT ssize_t writev(int fd, const struct iovec *iov, int nr)
@@ -105,7 +124,7 @@ MG_EXPORT ssize_t writev(int fd, const struct iovec *iov, int nr)
 		mg_sock_put(s);
 		return result(err);
 	}
-	return send_iov(s, iov, nr, 0);
+	return send_iov(fd, s, iov, nr, 0);
 }
 
 MG_EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
@@ -115,7 +134,7 @@ MG_EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
 
 	if (mg_likely(s == NULL))
 		LIBC(fd, MG_REAL(recv)(fd, buf, n, flags));
-	return recv_iov(s, &iov, 1, flags);
+	return recv_iov(fd, s, &iov, 1, flags);
 }
 
 MG_EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t n, int flags,
@@ -128,7 +147,7 @@ MG_EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t n, int flags,
 		LIBC(fd, MG_REAL(recvfrom)(fd, buf, n, flags, addr, len));
 	if (addr != NULL && len != NULL)
 		*len = 0; /* a stream has no senders */
-	return recv_iov(s, &iov, 1, flags);
+	return recv_iov(fd, s, &iov, 1, flags);
 }
 
 MG_EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
@@ -138,7 +157,7 @@ MG_EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
 
 	if (mg_likely(s == NULL))
 		LIBC(fd, MG_REAL(send)(fd, buf, n, flags));
-	return send_iov(s, &iov, 1, flags);
+	return send_iov(fd, s, &iov, 1, flags);
 }
 
 MG_EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *addr,
@@ -153,7 +172,7 @@ MG_EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const str
 	s = mg_sock_get_conn(fd);
 	if (mg_likely(s == NULL))
 		LIBC(fd, MG_REAL(sendto)(fd, buf, n, flags, addr, len));
-	return send_iov(s, &iov, 1, flags);
+	return send_iov(fd, s, &iov, 1, flags);
 }
 
 /* ---- messages ---- */
@@ -173,7 +192,7 @@ MG_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 	msg->msg_namelen = 0;
 	msg->msg_controllen = 0;
 	msg->msg_flags = (flags & MSG_OOB) != 0 ? MSG_OOB : 0;
-	return recv_iov(s, msg->msg_iov, (int)msg->msg_iovlen, flags & ~MSG_CMSG_CLOEXEC);
+	return recv_iov(fd, s, msg->msg_iov, (int)msg->msg_iovlen, flags & ~MSG_CMSG_CLOEXEC);
 }
 
 MG_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
@@ -192,7 +211,7 @@ MG_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 		mg_sock_put(s);
 		return result(err < 0 ? err : -EMSGSIZE);
 	}
-	return send_iov(s, msg->msg_iov, (int)msg->msg_iovlen, flags);
+	return send_iov(fd, s, msg->msg_iov, (int)msg->msg_iovlen, flags);
 }
 
 MG_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags,

@@ -116,6 +116,8 @@ static int open_listener(int fd, struct mg_sock *s, int backlog, enum mg_verdict
 	err = (int)mg_sys(SYS_listen, fd, backlog);
 	if (err == 0)
 		err = holder_name(fd, &params.addr, &params.port);
+	if (err == 0 && s->family == AF_INET6)
+		params.v6only = holder_int(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0;
 	if (err == 0)
 		err = mg_lst_open(ctx, &params, &s->lst);
 	if (err < 0)
@@ -186,14 +188,23 @@ void mg_sock_begin_conn(struct mg_sock *s, struct mg_conn *conn)
 }
 
 /* The connection is over before it began: the socket is new again. */
-static void forget_conn(struct mg_sock *s)
+void mg_sock_forget_conn(struct mg_sock *s)
 {
 	struct mg_conn *conn = s->conn;
 
 	mg_sock_become(s, MG_SOCK_NEW);
-	/* Others may have looked at it just before: it stays until the next one, or the socket's end. */
-	if (s->former != NULL)
-		mg_conn_release(s->former, true);
+	mg_ctx_lock(conn->src.ctx);
+	mg_ctx_changed(&conn->src);
+	mg_ctx_unlock(conn->src.ctx);
+	/* No call moves data any more when we have had both locks; somebody may still wait for a change. */
+	pthread_mutex_lock(&s->rx_lock);
+	pthread_mutex_lock(&s->tx_lock);
+	mg_conn_leave(conn, true);
+	pthread_mutex_unlock(&s->tx_lock);
+	pthread_mutex_unlock(&s->rx_lock);
+	s->connecting = false;
+	s->rd_shut = false;
+	conn->next_former = s->former;
 	s->former = conn;
 }
 
@@ -210,7 +221,7 @@ static int connect_again(struct mg_sock *s)
 	if (err == 0)
 		return 0;
 	err = -mg_sock_take_error(s);
-	forget_conn(s);
+	mg_sock_forget_conn(s);
 	return err == 0 ? -ECONNABORTED : err;
 }
 
@@ -257,6 +268,7 @@ static int connect_new(int fd, struct mg_sock *s, const struct sockaddr *addr, s
 		return TO_LIBC; /* the kernel knows the right error */
 	if (addr->sa_family != s->family)
 		return TO_LIBC;
+	params.scope = mg_sockaddr_scope(addr, len);
 	if (connect_verdict(s, &params.tuple.raddr, params.tuple.rport) == MG_TO_KERNEL) {
 		mg_sock_become(s, MG_SOCK_KERNEL);
 		return TO_LIBC;
@@ -308,6 +320,12 @@ int mg_sock_connect(int fd, struct mg_sock *s, const struct sockaddr *addr, sock
 		err = -EISCONN;
 		break;
 	case MG_SOCK_CONN:
+		if (addr != NULL && len >= sizeof(addr->sa_family) &&
+		    addr->sa_family == AF_UNSPEC) {
+			mg_sock_forget_conn(s);
+			pthread_mutex_unlock(&s->lock);
+			return 0;
+		}
 		again = true;
 		err = s->connecting && !s->nonblock ? 0 : connect_again(s);
 		break;
@@ -320,9 +338,8 @@ int mg_sock_connect(int fd, struct mg_sock *s, const struct sockaddr *addr, sock
 	pthread_mutex_unlock(&s->lock);
 	if (err != 0 || (again && s->nonblock))
 		return err;
-	if (!s->nonblock)
-		err = await_conn(s);
-	else if (mg_conn_status(s->conn) == -EINPROGRESS)
+	if (s->nonblock) /* as over a network: the outcome comes later */
 		return -EINPROGRESS;
+	err = await_conn(s);
 	return err < 0 ? err : finish_connect(s);
 }

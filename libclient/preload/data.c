@@ -8,6 +8,9 @@
 #include "libclient/preload/sock.h"
 #include "libclient/preload/sys.h"
 
+/* Calls that found nothing look so often whether they ask the right socket. */
+#define STALE_LOOK_EVERY 64u
+
 /* What is left of the pieces after `skip` bytes, as many as fit into out[MG_SOCK_IOV_MAX]; returns how many. */
 static int rest(const struct iovec *iov, int nr, uint64_t skip, struct iovec *out)
 {
@@ -40,12 +43,29 @@ static int64_t tell_end(struct mg_sock *s, int64_t err, bool sending)
 {
 	int told;
 
-	if (err == -EAGAIN || err == -EPIPE || err >= 0)
+	if (err == -EAGAIN || err == -ENOTCONN || err >= 0)
 		return err;
 	told = mg_sock_take_error(s);
 	if (told != 0)
 		return -told;
 	return sending ? -EPIPE : 0;
+}
+
+/*
+ * There is nothing to do: waits (deadline_ns given) or says so. Also the moment to see whether the number is still
+ * the socket's: before each sleep, and now and then.
+ */
+static int pause_call(int fd, struct mg_sock *s, uint32_t key, uint64_t *deadline_ns,
+		      int64_t timeout_us)
+{
+	bool look = deadline_ns != NULL ||
+		    atomic_fetch_add_explicit(&s->fruitless, 1, memory_order_relaxed) %
+				    STALE_LOOK_EVERY ==
+			    STALE_LOOK_EVERY - 1;
+
+	if (look && mg_sock_is_stale(fd, s))
+		return -MG_ESTALE_FD;
+	return deadline_ns != NULL ? mg_sock_wait(s, key, deadline_ns, timeout_us) : -EAGAIN;
 }
 
 /* One look at what is there. */
@@ -56,14 +76,16 @@ static int64_t recv_once(struct mg_sock *s, const struct iovec *iov, int nr, uin
 	int64_t n;
 
 	pthread_mutex_lock(&s->rx_lock);
-	if (mg_unlikely((flags & MSG_TRUNC) != 0))
+	if (mg_unlikely(mg_sock_kind(s) != MG_SOCK_CONN)) /* connect() failed, or took it back */
+		n = -ENOTCONN;
+	else if (mg_unlikely((flags & MSG_TRUNC) != 0))
 		n = mg_conn_skip(s->conn, total(iov, nr) - done);
 	else if (mg_likely(done == 0 && nr <= MG_SOCK_IOV_MAX))
 		n = mg_conn_recv(s->conn, iov, nr, (flags & MSG_PEEK) != 0);
 	else
 		n = mg_conn_recv(s->conn, left, rest(iov, nr, done, left), (flags & MSG_PEEK) != 0);
 	pthread_mutex_unlock(&s->rx_lock);
-	return n;
+	return n == -EAGAIN && atomic_load_explicit(&s->rd_shut, memory_order_relaxed) ? 0 : n;
 }
 
 /* How many bytes a blocking call waits for. */
@@ -77,7 +99,7 @@ static uint64_t target_of(const struct mg_sock *s, uint64_t bytes, int flags)
 }
 
 /* A receive without room: waits as another, takes nothing. */
-static int64_t recv_nothing(struct mg_sock *s, int flags)
+static int64_t recv_nothing(int fd, struct mg_sock *s, int flags)
 {
 	bool wait = !atomic_load_explicit(&s->nonblock, memory_order_relaxed) &&
 		    (flags & MSG_DONTWAIT) == 0;
@@ -89,13 +111,13 @@ static int64_t recv_nothing(struct mg_sock *s, int flags)
 		key = mg_ctx_key(&s->conn->src.seq);
 		if ((mg_sock_ready(s, MG_READY_IN) & (MG_READY_IN | MG_READY_HUP)) != 0)
 			return -mg_sock_take_error(s);
-		err = wait ? mg_sock_wait(s, key, &deadline_ns, s->rcvtimeo_us) : -EAGAIN;
+		err = pause_call(fd, s, key, wait ? &deadline_ns : NULL, s->rcvtimeo_us);
 	}
 	return err;
 }
 
 /* The rest of mg_sock_recv(): there was too little at the first look. */
-static int64_t recv_slow(struct mg_sock *s, const struct iovec *iov, int nr, int flags,
+static int64_t recv_slow(int fd, struct mg_sock *s, const struct iovec *iov, int nr, int flags,
 			 uint64_t got)
 {
 	uint64_t bytes = total(iov, nr), target = target_of(s, bytes, flags), deadline_ns = 0;
@@ -110,22 +132,22 @@ static int64_t recv_slow(struct mg_sock *s, const struct iovec *iov, int nr, int
 		n = recv_once(s, iov, nr, peek ? 0 : got, flags);
 		if (n > 0) {
 			got = peek ? (uint64_t)n : got + (uint64_t)n;
-			if (got >= target || (!peek && !wait && got == bytes))
+			if (got >= target)
 				return (int64_t)got;
-			if (!peek && got < target && mg_window_readable(&s->conn->w) > 0)
+			if (!peek) /* the end may be there already, without a further event */
 				continue;
 		} else if (n != -EAGAIN) {
 			break;
 		}
 		if (peek && n > 0 && (mg_sock_ready(s, MG_READY_IN) & MG_READY_RDHUP) != 0)
 			return n;
-		n = wait ? mg_sock_wait(s, key, &deadline_ns, s->rcvtimeo_us) : -EAGAIN;
+		n = pause_call(fd, s, key, wait ? &deadline_ns : NULL, s->rcvtimeo_us);
 		if (n < 0)
 			break;
 	}
 	if (got > 0)
 		return (int64_t)got;
-	return n == -EINTR ? n : tell_end(s, n, false);
+	return n == -EINTR || n == -MG_ESTALE_FD ? n : tell_end(s, n, false);
 }
 
 /* MSG_OOB: the urgent octet, when it is kept apart from the stream. */
@@ -182,7 +204,7 @@ static int cut_at_mark(struct mg_sock *s, const struct iovec *iov, int nr, struc
 	return n;
 }
 
-int64_t mg_sock_recv(struct mg_sock *s, const struct iovec *iov, int nr, int flags)
+int64_t mg_sock_recv(int fd, struct mg_sock *s, const struct iovec *iov, int nr, int flags)
 {
 	struct iovec cut[MG_SOCK_IOV_MAX];
 	int64_t n;
@@ -191,7 +213,7 @@ int64_t mg_sock_recv(struct mg_sock *s, const struct iovec *iov, int nr, int fla
 	if (mg_unlikely((flags & (MSG_OOB | MSG_ERRQUEUE)) != 0))
 		return (flags & MSG_OOB) != 0 ? recv_urgent(s, iov, nr, flags) : -EAGAIN;
 	if (mg_unlikely(total(iov, nr) == 0))
-		return recv_nothing(s, flags);
+		return recv_nothing(fd, s, flags);
 	if (mg_unlikely((mg_window_wflags(&s->conn->w) & MG_SHM_WF_URG) != 0)) {
 		pieces = cut_at_mark(s, iov, nr, cut);
 		if (pieces > 0) {
@@ -205,8 +227,8 @@ int64_t mg_sock_recv(struct mg_sock *s, const struct iovec *iov, int nr, int fla
 	    (uint64_t)n >= target_of(s, total(iov, nr), flags))
 		return n;
 	if (n > 0)
-		return recv_slow(s, iov, nr, flags, (flags & MSG_PEEK) != 0 ? 0 : (uint64_t)n);
-	return n == -EAGAIN ? recv_slow(s, iov, nr, flags, 0) : tell_end(s, n, false);
+		return recv_slow(fd, s, iov, nr, flags, (flags & MSG_PEEK) != 0 ? 0 : (uint64_t)n);
+	return n == -EAGAIN ? recv_slow(fd, s, iov, nr, flags, 0) : tell_end(s, n, false);
 }
 
 /* MSG_MORE: as TCP_CORK for this call; the next one without it lets go. Under tx_lock. */
@@ -230,7 +252,9 @@ static int64_t send_once(struct mg_sock *s, const struct iovec *iov, int nr, uin
 	pthread_mutex_lock(&s->tx_lock);
 	if (mg_unlikely(((flags & MSG_MORE) != 0) != s->corked))
 		hold_back(s, (flags & MSG_MORE) != 0);
-	if (mg_unlikely((flags & MSG_OOB) != 0))
+	if (mg_unlikely(mg_sock_kind(s) != MG_SOCK_CONN))
+		n = -EPIPE;
+	else if (mg_unlikely((flags & MSG_OOB) != 0))
 		n = mg_conn_send_urgent(s->conn, left, rest(iov, nr, done, left));
 	else if (mg_likely(done == 0 && nr <= MG_SOCK_IOV_MAX))
 		n = mg_conn_send(s->conn, iov, nr);
@@ -247,7 +271,7 @@ static bool ask_for_room(struct mg_sock *s)
 	return (mg_conn_ready(s->conn, MG_READY_OUT) & MG_READY_OUT) != 0;
 }
 
-static int64_t send_slow(struct mg_sock *s, const struct iovec *iov, int nr, int flags,
+static int64_t send_slow(int fd, struct mg_sock *s, const struct iovec *iov, int nr, int flags,
 			 uint64_t done)
 {
 	uint64_t bytes = total(iov, nr), deadline_ns = 0;
@@ -267,23 +291,23 @@ static int64_t send_slow(struct mg_sock *s, const struct iovec *iov, int nr, int
 			break;
 		if (ask_for_room(s))
 			continue;
-		n = wait ? mg_sock_wait(s, key, &deadline_ns, s->sndtimeo_us) : -EAGAIN;
+		n = pause_call(fd, s, key, wait ? &deadline_ns : NULL, s->sndtimeo_us);
 		if (n < 0)
 			break;
 	}
 	if (done > 0)
 		return (int64_t)done;
-	return n == -EINTR ? n : tell_end(s, n, true);
+	return n == -EINTR || n == -MG_ESTALE_FD ? n : tell_end(s, n, true);
 }
 
-int64_t mg_sock_send(struct mg_sock *s, const struct iovec *iov, int nr, int flags)
+int64_t mg_sock_send(int fd, struct mg_sock *s, const struct iovec *iov, int nr, int flags)
 {
 	int64_t n = send_once(s, iov, nr, 0, flags);
 
 	if (mg_likely(n > 0 && (uint64_t)n == total(iov, nr)))
 		return n;
 	if (n >= 0 || n == -EAGAIN)
-		return n == 0 ? 0 : send_slow(s, iov, nr, flags, n > 0 ? (uint64_t)n : 0);
+		return n == 0 ? 0 : send_slow(fd, s, iov, nr, flags, n > 0 ? (uint64_t)n : 0);
 	return tell_end(s, n, true);
 }
 

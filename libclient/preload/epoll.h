@@ -55,6 +55,7 @@ struct mg_ep {
 	_Atomic uint32_t nr_kernel; /* what the kernel watches, about */
 	_Atomic uint32_t sleepers;  /* in the kernel's epoll_wait() */
 	_Atomic uint64_t looked_ns; /* at the kernel's part */
+	_Atomic bool kernel_busy;   /* the last look found something: look at each call */
 	_Atomic uint32_t nr_both;   /* listeners that are on both sides */
 	struct mg_list items;       /* graph */
 	struct mg_list parents;     /* graph; items of sets that this is in */

@@ -177,12 +177,14 @@ static int look_at_kernel(struct mg_ep *set, int epfd, struct epoll_event *event
 	if (n > 0) {
 		uint64_t now = mg_clock_ns();
 
-		if (now - atomic_load_explicit(&set->looked_ns, memory_order_relaxed) <
-		    KERNEL_LOOK_NS)
+		if (!atomic_load_explicit(&set->kernel_busy, memory_order_relaxed) &&
+		    now - atomic_load_explicit(&set->looked_ns, memory_order_relaxed) <
+			    KERNEL_LOOK_NS)
 			return n;
 		atomic_store_explicit(&set->looked_ns, now, memory_order_relaxed);
 	}
 	more = mg_sys(SYS_epoll_pwait, epfd, events + n, max - n, 0, NULL, 8);
+	atomic_store_explicit(&set->kernel_busy, more > 0, memory_order_relaxed);
 	if (more <= 0)
 		return n;
 	more = filter_kick(set, events + n, (int)more);

@@ -45,14 +45,6 @@ int mg_internal_fd(int fd)
 	return fd;
 }
 
-void mg_internal_close(int fd)
-{
-	if (fd < 0)
-		return;
-	mg_fd_unhide(fd);
-	(void)mg_sys(SYS_close, fd);
-}
-
 /* Wake-up descriptors of threads: closed when the thread ends. */
 static pthread_key_t wake_key;
 static pthread_once_t wake_once = PTHREAD_ONCE_INIT;
@@ -60,7 +52,7 @@ static _Thread_local int wake_fd; /* number + 1; 0: none yet */
 
 static void end_thread(void *fd_plus_one)
 {
-	mg_internal_close((int)(intptr_t)fd_plus_one - 1);
+	(void)mg_internal_close((int)(intptr_t)fd_plus_one - 1);
 	wake_fd = 0;
 }
 
@@ -85,54 +77,36 @@ int mg_internal_wake_fd(void)
 	return (int)fd;
 }
 
-/* What the client core calls, by the linker's --wrap. */
-int __wrap_close(int fd);
-int __wrap_socket(int domain, int type, int protocol);
-int __wrap_eventfd(unsigned int value, int flags);
-int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len);
-int __wrap_shutdown(int fd, int how);
-int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout);
-int __wrap_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
-		 const sigset_t *sigmask);
-ssize_t __wrap_read(int fd, void *buf, size_t n);
-ssize_t __wrap_write(int fd, const void *buf, size_t n);
-ssize_t __wrap_send(int fd, const void *buf, size_t n, int flags);
-ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags);
-ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags);
-ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags);
-int __wrap_socketpair(int domain, int type, int protocol, int fds[2]);
-int __wrap_fcntl(int fd, int cmd, ...);
-int __wrap_dup3(int from, int to, int flags);
-long __wrap_syscall(long nr, ...);
-
-int __wrap_close(int fd)
+int mg_internal_close(int fd)
 {
-	mg_internal_close(fd);
-	return 0;
+	if (fd < 0)
+		return 0;
+	mg_fd_unhide(fd);
+	return (int)mg_sys_ret(mg_sys(SYS_close, fd));
 }
 
-int __wrap_socket(int domain, int type, int protocol)
+int mg_internal_socket(int domain, int type, int protocol)
 {
 	return mg_internal_fd((int)mg_sys_ret(mg_sys(SYS_socket, domain, type, protocol)));
 }
 
-int __wrap_eventfd(unsigned int value, int flags)
+int mg_internal_eventfd(unsigned int value, int flags)
 {
 	return mg_internal_fd((int)mg_sys_ret(mg_sys(SYS_eventfd2, value, flags)));
 }
 
-int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len)
+int mg_internal_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	return (int)mg_sys_ret(mg_sys(SYS_connect, fd, addr, len));
 }
 
-int __wrap_shutdown(int fd, int how)
+int mg_internal_shutdown(int fd, int how)
 {
 	return (int)mg_sys_ret(mg_sys(SYS_shutdown, fd, how));
 }
 
-int __wrap_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
-		 const sigset_t *sigmask)
+int mg_internal_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
+		      const sigset_t *sigmask)
 {
 	struct timespec left; /* the kernel writes what is left into it */
 
@@ -142,29 +116,29 @@ int __wrap_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 				      KERNEL_SIGSET_BYTES));
 }
 
-int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout)
+int mg_internal_poll(struct pollfd *fds, nfds_t n, int timeout)
 {
 	struct timespec t = { timeout / 1000, (long)(timeout % 1000) * 1000000 };
 
-	return __wrap_ppoll(fds, n, timeout < 0 ? NULL : &t, NULL);
+	return mg_internal_ppoll(fds, n, timeout < 0 ? NULL : &t, NULL);
 }
 
-ssize_t __wrap_read(int fd, void *buf, size_t n)
+ssize_t mg_internal_read(int fd, void *buf, size_t n)
 {
 	return mg_sys_ret(mg_sys(SYS_read, fd, buf, n));
 }
 
-ssize_t __wrap_write(int fd, const void *buf, size_t n)
+ssize_t mg_internal_write(int fd, const void *buf, size_t n)
 {
 	return mg_sys_ret(mg_sys(SYS_write, fd, buf, n));
 }
 
-ssize_t __wrap_send(int fd, const void *buf, size_t n, int flags)
+ssize_t mg_internal_send(int fd, const void *buf, size_t n, int flags)
 {
 	return mg_sys_ret(mg_sys(SYS_sendto, fd, buf, n, flags, NULL, 0));
 }
 
-ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags)
+ssize_t mg_internal_recv(int fd, void *buf, size_t n, int flags)
 {
 	return mg_sys_ret(mg_sys(SYS_recvfrom, fd, buf, n, flags, NULL, NULL));
 }
@@ -186,7 +160,7 @@ static void lift_fds(struct msghdr *msg)
 	}
 }
 
-ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags)
+ssize_t mg_internal_recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	long n = mg_sys(SYS_recvmsg, fd, msg, flags);
 
@@ -195,12 +169,12 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags)
 	return mg_sys_ret(n);
 }
 
-ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
+ssize_t mg_internal_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	return mg_sys_ret(mg_sys(SYS_sendmsg, fd, msg, flags));
 }
 
-int __wrap_socketpair(int domain, int type, int protocol, int fds[2])
+int mg_internal_socketpair(int domain, int type, int protocol, int fds[2])
 {
 	long err = mg_sys(SYS_socketpair, domain, type, protocol, fds);
 
@@ -211,7 +185,7 @@ int __wrap_socketpair(int domain, int type, int protocol, int fds[2])
 	return 0;
 }
 
-int __wrap_fcntl(int fd, int cmd, ...)
+int mg_internal_fcntl(int fd, int cmd, ...)
 {
 	va_list args;
 	long arg;
@@ -222,12 +196,12 @@ int __wrap_fcntl(int fd, int cmd, ...)
 	return (int)mg_sys_ret(mg_sys(SYS_fcntl, fd, cmd, arg));
 }
 
-int __wrap_dup3(int from, int to, int flags)
+int mg_internal_dup3(int from, int to, int flags)
 {
 	return (int)mg_sys_ret(mg_sys(SYS_dup3, from, to, flags));
 }
 
-long __wrap_syscall(long nr, ...)
+long mg_internal_syscall(long nr, ...)
 {
 	va_list args;
 	long a[6];

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 
@@ -95,10 +96,24 @@ static void linger(struct mg_sock *s)
 	}
 }
 
+bool mg_sock_is_stale(int fd, const struct mg_sock *s)
+{
+	int domain = 0;
+	socklen_t len = sizeof(domain);
+	long err = mg_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &len);
+
+	if (err == 0 && (domain == s->family || domain == AF_UNIX))
+		return false;
+	if (mg_fd_peek(fd) == &s->obj)
+		(void)mg_fd_clear(fd);
+	return true;
+}
+
 void mg_sock_end(struct mg_sock *s)
 {
 	enum mg_sock_kind kind = mg_sock_kind(s);
 	bool abort = s->linger_on && s->linger_s == 0;
+	struct mg_conn *former;
 	int saved = errno;
 
 	if (kind == MG_SOCK_CONN && s->linger_on && s->linger_s > 0 && !s->nonblock)
@@ -108,8 +123,10 @@ void mg_sock_end(struct mg_sock *s)
 		mg_conn_release(s->conn, abort);
 	else if (kind == MG_SOCK_LISTENER)
 		mg_lst_close(s->lst);
-	if (s->former != NULL)
-		mg_conn_release(s->former, true);
+	while ((former = s->former) != NULL) {
+		s->former = former->next_former;
+		mg_conn_free(former);
+	}
 	pthread_mutex_destroy(&s->rx_lock);
 	pthread_mutex_destroy(&s->tx_lock);
 	pthread_mutex_destroy(&s->lock);
@@ -163,6 +180,12 @@ uint32_t mg_sock_ready_locked(struct mg_sock *s, uint32_t want)
 	}
 	ready = mg_conn_ready(s->conn, want);
 	lowat = atomic_load_explicit(&s->lowat, memory_order_relaxed);
+	if (mg_unlikely(atomic_load_explicit(&s->rd_shut, memory_order_relaxed))) {
+		ready |= MG_READY_IN | MG_READY_RDHUP;
+		if ((atomic_load_explicit(&s->conn->w.shm->a_flags, memory_order_relaxed) &
+		     MG_SHM_AF_SHUT_WR) != 0)
+			ready |= MG_READY_HUP;
+	}
 	if (mg_unlikely(lowat > 1) && (ready & (MG_READY_RDHUP | MG_READY_ERR)) == 0 &&
 	    mg_window_readable(&s->conn->w) < lowat)
 		ready &= ~(uint32_t)MG_READY_IN;
@@ -173,34 +196,66 @@ uint32_t mg_sock_ready_locked(struct mg_sock *s, uint32_t want)
 
 static int shutdown_listener(int fd, struct mg_sock *s)
 {
-	/* As Linux: the port is given up, those who wait in accept() are told. */
-	atomic_store_explicit(&s->shut, true, memory_order_relaxed);
-	mg_ctx_lock(s->lst->src.ctx);
-	mg_ctx_changed(&s->lst->src);
-	mg_ctx_unlock(s->lst->src.ctx);
-	(void)mg_sys(SYS_shutdown, fd, SHUT_RDWR); /* the holder's own; it may not listen */
+	/* As Linux: the port is given up, those who wait in accept() are told, and it may listen again. */
+	pthread_mutex_lock(&s->lock);
+	if (mg_sock_kind(s) == MG_SOCK_LISTENER) {
+		atomic_store(&s->shut, true);
+		mg_ctx_lock(s->lst->src.ctx);
+		mg_ctx_changed(&s->lst->src);
+		mg_ctx_unlock(s->lst->src.ctx);
+		mg_sock_become(s, MG_SOCK_NEW);
+		while (atomic_load(&s->accepting) > 0)
+			(void)sched_yield(); /* cannot fail */
+		mg_lst_close(s->lst);
+		s->lst = NULL;
+		atomic_store(&s->shut, false);
+		(void)mg_sys(SYS_shutdown, fd, SHUT_RDWR); /* it listened for the kernel's side */
+	}
+	pthread_mutex_unlock(&s->lock);
 	return 0;
+}
+
+/* shutdown() while the connection is being made takes it back. */
+static bool shutdown_connecting(struct mg_sock *s)
+{
+	bool was;
+
+	pthread_mutex_lock(&s->lock);
+	was = mg_sock_kind(s) == MG_SOCK_CONN && mg_conn_status(s->conn) == -EINPROGRESS;
+	if (was)
+		mg_sock_forget_conn(s);
+	pthread_mutex_unlock(&s->lock);
+	return was;
+}
+
+/* SHUT_RD is ours alone: the peer is not told, and its data is still taken, as Linux does. */
+static void shutdown_reading(struct mg_sock *s)
+{
+	atomic_store_explicit(&s->rd_shut, true, memory_order_relaxed);
+	mg_ctx_lock(s->conn->src.ctx);
+	mg_ctx_changed(&s->conn->src);
+	mg_ctx_unlock(s->conn->src.ctx);
 }
 
 int mg_sock_shutdown(int fd, struct mg_sock *s, int how)
 {
-	uint32_t flags;
-
 	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
 		return -EINVAL;
 	if (mg_sock_kind(s) == MG_SOCK_LISTENER)
 		return how == SHUT_WR ? 0 : shutdown_listener(fd, s);
-	flags = how == SHUT_RD ? MG_SHM_AF_SHUT_RD : MG_SHM_AF_SHUT_WR;
-	if (how == SHUT_RDWR)
-		flags |= MG_SHM_AF_SHUT_RD;
-	if (mg_window_state(&s->conn->w) == MG_SHM_ST_CLOSED && s->conn->w.shm->error == 0)
+	if (mg_conn_status(s->conn) == -EINPROGRESS && shutdown_connecting(s))
+		return 0;
+	if (mg_window_state(&s->conn->w) != MG_SHM_ST_OPEN)
 		return -ENOTCONN;
-	return mg_conn_shutdown(s->conn, flags);
+	if (how != SHUT_WR)
+		shutdown_reading(s);
+	return how == SHUT_RD ? 0 : mg_conn_shutdown(s->conn, MG_SHM_AF_SHUT_WR);
 }
 
 int mg_sock_names(struct mg_sock *s, bool peer, struct sockaddr *addr, socklen_t *len)
 {
 	const struct mg_tuple *t;
+	socklen_t room;
 
 	if (mg_sock_kind(s) != MG_SOCK_CONN)
 		return 1;
@@ -211,8 +266,10 @@ int mg_sock_names(struct mg_sock *s, bool peer, struct sockaddr *addr, socklen_t
 	t = mg_conn_tuple(s->conn);
 	if (peer && mg_window_state(&s->conn->w) != MG_SHM_ST_OPEN)
 		return -ENOTCONN;
+	room = *len;
 	mg_sockaddr_fill(s->family, peer ? &t->raddr : &t->laddr, peer ? t->rport : t->lport, addr,
 			 len);
+	mg_sockaddr_set_scope(addr, room, s->conn->w.shm->scope);
 	return 0;
 }
 

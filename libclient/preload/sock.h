@@ -50,6 +50,9 @@ struct mg_sock {
 	_Atomic bool err_told;   /* the error that ended the connection was given out */
 	_Atomic bool connecting; /* the outcome of connect() was not fetched */
 	_Atomic bool shut;       /* a listener that was shut down */
+	_Atomic bool rd_shut; /* SHUT_RD: what is there and still comes can be read, then it ends */
+	_Atomic uint32_t accepting; /* calls that look at lst */
+	_Atomic uint32_t fruitless; /* looks that found nothing, see mg_sock_is_stale() */
 	bool cork;
 	bool oobinline;
 	bool linger_on;
@@ -126,6 +129,12 @@ uint32_t mg_sock_ready_locked(struct mg_sock *s, uint32_t want);
 /* The error that ended the connection, once; 0: none, or it was told. */
 int mg_sock_take_error(struct mg_sock *s);
 
+/*
+ * Does the number still stand for this socket? A program may have closed or replaced it by system calls that we did
+ * not see. A system call each: for calls that are about to sleep. False: the entry is gone, libc is to be asked.
+ */
+bool mg_sock_is_stale(int fd, const struct mg_sock *s);
+
 /* Is to be restarted after -EINTR, as SA_RESTART has it? */
 bool mg_signal_restarts(void);
 
@@ -151,13 +160,16 @@ void mg_sock_send_options(struct mg_sock *s);
 /* What accepted sockets take over. */
 void mg_sock_inherit(struct mg_sock *child, const struct mg_sock *parent);
 
+/* The connection is over before it began, or was taken back: the socket is new again. Locked. */
+void mg_sock_forget_conn(struct mg_sock *s);
 /* Begins a connection: flags and options that were set before. Locked. */
 void mg_sock_begin_conn(struct mg_sock *s, struct mg_conn *conn);
 
 #define MG_SOCK_IOV_MAX 64
-/* Data; bytes or -errno. msg_flags as recv() and send(). */
-int64_t mg_sock_recv(struct mg_sock *s, const struct iovec *iov, int nr, int msg_flags);
-int64_t mg_sock_send(struct mg_sock *s, const struct iovec *iov, int nr, int msg_flags);
+/* Data; bytes or -errno. msg_flags as recv() and send(). -MG_ESTALE_FD: the number is not this socket's any more. */
+#define MG_ESTALE_FD 4000
+int64_t mg_sock_recv(int fd, struct mg_sock *s, const struct iovec *iov, int nr, int msg_flags);
+int64_t mg_sock_send(int fd, struct mg_sock *s, const struct iovec *iov, int nr, int msg_flags);
 /* -EPIPE raises SIGPIPE unless msg_flags say otherwise; returns n. */
 int64_t mg_sock_sigpipe(int64_t n, int msg_flags);
 /* Waits until the connection changes; 0: look again; -errno for the caller. */

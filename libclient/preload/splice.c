@@ -28,6 +28,7 @@ struct other {
 	off_t *offset; /* NULL: as the descriptor stands */
 	bool is_pipe;
 	bool nonblock;
+	int sock_fd; /* the connection's number */
 };
 
 static int64_t result(int64_t n)
@@ -165,7 +166,7 @@ static int64_t drain(struct mg_sock *s, const struct other *to, uint64_t count, 
 	if (count == 0)
 		return 0;
 	/* Waits, and says why there is nothing. */
-	n = mg_sock_recv(s, &iov, 1, MSG_PEEK | (nonblock ? MSG_DONTWAIT : 0));
+	n = mg_sock_recv(to->sock_fd, s, &iov, 1, MSG_PEEK | (nonblock ? MSG_DONTWAIT : 0));
 	return n <= 0 ? n : drain_once(s, to, count > MOVE_MAX ? MOVE_MAX : count);
 }
 
@@ -184,10 +185,12 @@ MG_EXPORT ssize_t splice(int in, off64_t *in_off, int out, off64_t *out_off, siz
 		n = -ESPIPE;
 	else if (to != NULL)
 		n = fill(to, &(struct other){ .fd = in, .is_pipe = true, .nonblock = nonblock },
-			 len, nonblock || to->nonblock);
+			 len, to->nonblock);
 	else
-		n = drain(from, &(struct other){ .fd = out, .is_pipe = true, .nonblock = nonblock },
-			  len, nonblock || from->nonblock);
+		n = drain(from,
+			  &(struct other){
+				  .fd = out, .is_pipe = true, .nonblock = nonblock, .sock_fd = in },
+			  len, from->nonblock);
 	if (from != NULL)
 		mg_sock_put(from);
 	if (to != NULL)
