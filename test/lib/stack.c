@@ -249,6 +249,12 @@ static void new_slow(struct mg_stack *s)
 		  0);
 	MG_ASSERT(mg_slow_add_port(s->slow, &port, &idx) == 0 && idx == 0);
 	MG_ASSERT(mg_slow_add_addr(s->slow, &addr) == 0);
+	if (mg_addr_is_any(&c->addr6))
+		return;
+	addr = (struct mg_slow_addr){ .addr = c->addr6, .prefix = 64 };
+	MG_ASSERT(mg_slow_add_addr(s->slow, &addr) == 0);
+	addr.addr = mg_addr_link_local(&c->mac);
+	MG_ASSERT(mg_slow_add_addr(s->slow, &addr) == 0);
 }
 
 static void new_app(struct mg_stack *s)

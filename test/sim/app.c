@@ -58,9 +58,8 @@ int mg_sim_app_listen(struct mg_sim_app *app, uint16_t port, uint32_t backlog, u
 	uint32_t listener;
 	int err;
 
-	msg->listen[0] = (struct mg_ctl_listen){ .addr = mg_addr_v4(0),
-						 .port = port,
-						 .backlog = backlog };
+	/* :: takes both families */
+	msg->listen[0] = (struct mg_ctl_listen){ .port = port, .backlog = backlog };
 	err = ask(app, msg, now_ns);
 	listener = msg->listen[0].listener;
 	free(msg);

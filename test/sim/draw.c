@@ -14,6 +14,7 @@
 #include "test/sim/scenario.h"
 
 #define PPM_PER_PERCENT 10000u
+#define MTU_MIN_V6 1280
 
 static uint64_t between(struct mg_rng *r, uint64_t lo, uint64_t hi)
 {
@@ -34,6 +35,7 @@ void mg_sim_scenario_plain(struct mg_sim_scenario *sc, uint64_t seed)
 	for (int h = 0; h < 2; h++) {
 		mg_stack_conf_default(&sc->host[h]);
 		sc->host[h].addr = mg_addr_v4(0x0a4d0001u + (uint32_t)h);
+		sc->host[h].addr6 = (struct mg_addr){ { 0xfd, 0x77, [15] = (uint8_t)(h + 1) } };
 		memcpy(sc->host[h].mac.b, mac[h], 6);
 		sc->host[h].seed = seed * 2 + (uint64_t)h;
 		sc->link[h].delay_ns = MG_NS_PER_MS / 2;
@@ -324,6 +326,23 @@ static void draw_behaviour(struct mg_sim_scenario *sc, struct mg_rng *r)
 	sc->server.shut_late = late;
 }
 
+/* A third of the worlds speaks IPv6, alone or beside IPv4; there no link may take less than 1280 bytes. */
+static void draw_families(struct mg_sim_scenario *sc, struct mg_rng *r)
+{
+	bool mixed = one_in(r, 3), dad = one_in(r, 4);
+
+	if (!one_in(r, 3))
+		return;
+	for (uint32_t i = 0; i < sc->nr_clients; i++)
+		sc->client_v6[i] = !mixed || one_in(r, 2);
+	for (int h = 0; h < 2; h++) {
+		sc->host[h].tcp.dad_ms = dad ? 300 : 0;
+		sc->host[h].mtu = (uint16_t)mg_max_u32(sc->host[h].mtu, MTU_MIN_V6);
+		if (sc->link[h].mtu != 0)
+			sc->link[h].mtu = (uint16_t)mg_max_u32(sc->link[h].mtu, MTU_MIN_V6);
+	}
+}
+
 /* A reset that is lost leaves a silent peer behind; keepalives find out. */
 static void keep_alive(struct mg_sim_scenario *sc)
 {
@@ -352,6 +371,7 @@ void mg_sim_scenario_draw(struct mg_sim_scenario *sc, uint64_t seed)
 	draw_behaviour(sc, &r);
 	(void)snprintf(sc->family, sizeof(sc->family), "%s", families[family].name);
 	families[family].draw(sc, &r);
+	draw_families(sc, &r);
 	if (sc->may_reset || one_in(&r, 4))
 		keep_alive(sc);
 	if (sc->link[0].loss_ppm > 5 * PPM_PER_PERCENT ||

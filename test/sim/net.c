@@ -230,6 +230,37 @@ static void tell_mtu(struct mg_sim_net *net, int from, const uint8_t *frame, uin
 	deliver(net, 1 - from, out, sizeof(out), now_ns);
 }
 
+/* "Packet too big" likewise (RFC 4443 3.2). */
+static void tell_mtu6(struct mg_sim_net *net, int from, const uint8_t *frame, uint64_t now_ns)
+{
+	static const uint32_t icmp_len = 8 + 40 + 20;
+	const uint8_t *ip = frame + ETH_LEN;
+	uint8_t out[ETH_LEN + 40 + 8 + 40 + 20] = { 0 }, *o = out + ETH_LEN;
+	uint16_t mtu = net->dir[from].cond.mtu;
+	struct mg_addr src, dst;
+
+	memcpy(out, frame + 6, 6);
+	memcpy(out + 6, frame, 6);
+	out[12] = 0x86;
+	out[13] = 0xdd;
+	o[0] = 0x60;
+	o[5] = (uint8_t)icmp_len;
+	o[6] = 58;
+	o[7] = 64;
+	memcpy(o + 8, ip + 24, 16); /* as if the far host were the router */
+	memcpy(o + 24, ip + 8, 16);
+	memcpy(src.b, o + 8, 16);
+	memcpy(dst.b, o + 24, 16);
+	o[40] = 2;
+	o[46] = (uint8_t)(mtu >> 8);
+	o[47] = (uint8_t)mtu;
+	memcpy(o + 48, ip, 40 + 20);
+	mg_csum_store(o + 42,
+		      mg_csum_add(mg_csum_pseudo(&src, &dst, 58, icmp_len), o + 40, icmp_len));
+	capture(net, out, sizeof(out), now_ns);
+	deliver(net, 1 - from, out, sizeof(out), now_ns);
+}
+
 /* Does a router on the way refuse the frame for its size? */
 static bool is_too_big(struct mg_sim_net *net, int from, const uint8_t *frame, uint32_t len,
 		       uint64_t now_ns)
@@ -238,7 +269,9 @@ static bool is_too_big(struct mg_sim_net *net, int from, const uint8_t *frame, u
 
 	if (c->mtu == 0 || now_ns < c->mtu_from_ns || len <= (uint32_t)c->mtu + ETH_LEN)
 		return false;
-	if (c->mtu_is_told)
+	if (c->mtu_is_told && frame[12] == 0x86)
+		tell_mtu6(net, from, frame, now_ns);
+	else if (c->mtu_is_told)
 		tell_mtu(net, from, frame, now_ns);
 	return true;
 }
@@ -266,11 +299,23 @@ static bool mark(uint8_t *frame)
 	return true;
 }
 
+/* What ARP and neighbour discovery say is not counted among the packets, and not damaged. */
+static bool is_packet(const uint8_t *frame, uint32_t len)
+{
+	const uint8_t *ip = frame + ETH_LEN;
+
+	if (len <= ETH_LEN + 40)
+		return len > ETH_LEN && frame[12] == 0x08 && frame[13] == 0x00;
+	if (frame[12] == 0x86 && frame[13] == 0xdd)
+		return ip[6] != 58 || ip[40] < 133 || ip[40] > 137;
+	return frame[12] == 0x08 && frame[13] == 0x00;
+}
+
 void mg_sim_net_send(struct mg_sim_net *net, int from, const uint8_t *frame, uint32_t len,
 		     uint64_t now_ns)
 {
 	struct direction *d = &net->dir[from];
-	bool is_ip = len > ETH_LEN && frame[12] == 0x08 && frame[13] == 0x00;
+	bool is_ip = is_packet(frame, len);
 	uint8_t damaged[16384];
 	uint64_t sent_ns;
 	bool deep;

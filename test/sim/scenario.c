@@ -293,8 +293,9 @@ static void start(struct world *w)
 	if (mg_sim_app_listen(&w->app[1], PORT, 64, START_NS) < 0)
 		fail(w, "listen was refused");
 	for (uint32_t i = 0; i < sc->nr_clients; i++)
-		if (mg_sim_app_connect(&w->app[0], sc->host[1].addr, PORT, &sc->client[i],
-				       START_NS) < 0)
+		if (mg_sim_app_connect(&w->app[0],
+				       sc->client_v6[i] ? sc->host[1].addr6 : sc->host[1].addr,
+				       PORT, &sc->client[i], START_NS) < 0)
 			fail(w, "connect was refused");
 	settle_host(w, 1);
 	settle_host(w, 0);
