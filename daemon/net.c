@@ -140,11 +140,26 @@ static int refuse(int res, const char *what, const char *name, char *err, size_t
 	return res;
 }
 
+/*
+ * Made of the MAC address; where the kernel has made its own of the same MAC, another one: two hosts in one
+ * machine, who must not have one address.
+ */
+static struct mg_addr link_local_of(const struct mg_conf_port *row, const struct mg_mac *mac)
+{
+	struct mg_addr addr = mg_addr_link_local(mac);
+
+	if (row->interface[0] != '\0' && mg_netif_has_ip6(row->interface, addr.b)) {
+		addr.b[11] = 'm'; /* instead of ff:fe, which EUI-64 has there */
+		addr.b[12] = 'g';
+	}
+	return addr;
+}
+
 /* Addresses in fe80::/64 on every port that IPv6 fits through (RFC 4291 2.1). */
 static int tell_link_local(const struct mg_conf_port *row, const struct mg_slow_port *port,
 			   uint16_t number, struct mg_slow *slow)
 {
-	struct mg_slow_addr addr = { mg_addr_link_local(&port->mac), 64, number };
+	struct mg_slow_addr addr = { link_local_of(row, &port->mac), 64, number };
 
 	for (uint32_t a = 0; a < row->addresses_count; a++)
 		if (mg_addr_is_link_local(&row->addresses[a].addr))

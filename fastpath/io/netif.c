@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <linux/ethtool.h>
+#include <linux/if_packet.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -109,6 +111,48 @@ int mg_netif_set_up(const char *name, bool up)
 close_fd:
 	close(fd);
 	return rc;
+}
+
+int mg_netif_hear_groups(unsigned int index)
+{
+	const struct packet_mreq all = { .mr_ifindex = (int)index,
+					 .mr_type = PACKET_MR_ALLMULTI };
+	/* without a protocol: it receives nothing itself */
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof(all)) == 0)
+		return fd;
+	rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/* A line of if_inet6: 32 hex digits, index, prefix, scope, flags, name. */
+static bool is_line_of(const char *line, const char *name, const uint8_t addr[16])
+{
+	char text[33], found[IF_NAMESIZE];
+
+	for (int i = 0; i < 16; i++)
+		(void)snprintf(text + 2 * i, 3, "%02x", addr[i]); /* always fits */
+	return strncmp(line, text, 32) == 0 &&
+	       sscanf(line + 32, "%*x %*x %*x %*x %15s", found) == 1 && strcmp(found, name) == 0;
+}
+
+bool mg_netif_has_ip6(const char *name, const uint8_t addr[16])
+{
+	FILE *f = fopen("/proc/net/if_inet6", "re");
+	bool found = false;
+	char line[128];
+
+	if (f == NULL)
+		return false; /* a kernel without IPv6 */
+	while (!found && fgets(line, sizeof(line), f) != NULL)
+		found = is_line_of(line, name, addr);
+	(void)fclose(f); /* was only read */
+	return found;
 }
 
 bool mg_netif_running(const char *name)

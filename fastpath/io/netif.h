@@ -31,6 +31,15 @@ int mg_netif_get(const char *name, struct mg_netif *ret_netif);
 int mg_netif_set_mtu(const char *name, uint16_t mtu);
 int mg_netif_set_up(const char *name, bool up);
 
+/*
+ * Makes the interface hear all multicast groups (neighbour discovery speaks in them) while the returned
+ * descriptor is open; a negative errno otherwise. The kernel forgets it when the process dies.
+ */
+int mg_netif_hear_groups(unsigned int index);
+
+/* Has the kernel this very IPv6 address on the interface? */
+bool mg_netif_has_ip6(const char *name, const uint8_t addr[16]);
+
 /* Is there carrier? false also when the interface is gone. */
 bool mg_netif_running(const char *name);
 

@@ -45,6 +45,7 @@ struct mg_port_undo {
 	char interface[32];
 	struct mg_netif netif; /* as it was */
 	bool has_netif, set_mtu, set_up, promiscuous;
+	int groups_fd; /* hears multicast while it is open; 0: none */
 	bool plugged, configured, started;
 	struct mg_xdp *xdp;
 	bool has_xdp;
@@ -171,6 +172,8 @@ static int prepare_interface(struct opening *o)
 					  conf->name, u->interface, strerror(-rc));
 		u->set_up = true;
 	}
+	/* IPv6 asks for neighbours by multicast; an interface that refuses may hear it all the same */
+	u->groups_fd = RTE_MAX(mg_netif_hear_groups(u->netif.index), 0);
 	if (conf->driver != MG_PORT_AF_XDP)
 		return 0;
 	u->has_xdp = true;
@@ -187,6 +190,8 @@ static void restore_interface(struct mg_port_undo *u)
 		(void)mg_netif_set_mtu(u->interface, u->netif.mtu);
 	if (u->set_up)
 		(void)mg_netif_set_up(u->interface, false);
+	if (u->groups_fd > 0)
+		close(u->groups_fd);
 }
 
 /* ---- the device ------------------------------------------------------------------------------ */
@@ -405,6 +410,8 @@ static int start(struct opening *o)
 	if (rc < 0)
 		return step_failed(o, rc, "start");
 	o->undo->started = true;
+	if (!o->undo->has_netif) /* devices without a filter do not know the word, and need not */
+		(void)rte_eth_allmulticast_enable(o->port->id);
 	if (o->undo->traits->fd_kind == MG_RXFD_PACKET)
 		find_packet_fds(o);
 	choose_mac(o);
