@@ -115,8 +115,7 @@ close_fd:
 
 int mg_netif_hear_groups(unsigned int index)
 {
-	const struct packet_mreq all = { .mr_ifindex = (int)index,
-					 .mr_type = PACKET_MR_ALLMULTI };
+	const struct packet_mreq all = { .mr_ifindex = (int)index, .mr_type = PACKET_MR_ALLMULTI };
 	/* without a protocol: it receives nothing itself */
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 	int rc;

@@ -99,6 +99,42 @@ static uint32_t build_echo(uint8_t *buf)
 	return MG_ETH_HLEN + MG_IPV4_HLEN + 16;
 }
 
+/* Echo over IPv6, behind hop-by-hop options, a routing header that has done its work, and destination options. */
+static uint32_t build_echo6(uint8_t *buf)
+{
+	static const uint8_t ext[] = { 43, 0, 5, 2, 0,  0, 0, 0, 60, 0, 2, 0,
+				       0,  0, 0, 0, 58, 0, 1, 4, 0,  0, 0, 0 };
+	static const struct mg_mac mac;
+	const struct mg_ip_spec ip = {
+		.src = &v6a, .dst = &v6b, .l4_len = sizeof(ext) + 16, .proto = 0, .ttl = 64
+	};
+	uint8_t *icmp = buf + MG_ETH_HLEN + MG_IPV6_HLEN + sizeof(ext);
+
+	mg_wire_eth_emit(buf, &mac, &mac, MG_ETHERTYPE_IPV6);
+	mg_wire_ip_emit(buf + MG_ETH_HLEN, &ip);
+	memcpy(icmp - sizeof(ext), ext, sizeof(ext));
+	memset(icmp, 0, 16);
+	icmp[0] = MG_ICMP6_ECHO;
+	mg_csum_store(icmp + 2,
+		      mg_csum_add(mg_csum_pseudo(&v6a, &v6b, MG_IPPROTO_ICMPV6, 16), icmp, 16));
+	return (uint32_t)(icmp - buf) + 16;
+}
+
+static uint32_t build_nd(uint8_t *buf, uint8_t type)
+{
+	static const struct mg_mac mac = { { 2 } };
+	const struct mg_nd_spec nd = { .type = type,
+				       .src = &v6a,
+				       .dst = &v6b,
+				       .target = &v6b,
+				       .smac = &mac,
+				       .dmac = &mac,
+				       .mac = &mac,
+				       .flags = MG_ND_SOLICITED };
+
+	return mg_wire_nd_emit_frame(buf, &nd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct mg_arp_view arp = { .op = MG_ARP_REQUEST, .spa = v4a, .tpa = v4b };
@@ -112,6 +148,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < MG_ARRAY_SIZE(tcp_seeds); i++)
 		err |= write_seed(argv[1], tcp_seeds[i].name, buf, build_tcp(buf, i));
 	err |= write_seed(argv[1], "echo", buf, build_echo(buf));
+	err |= write_seed(argv[1], "echo6", buf, build_echo6(buf));
+	err |= write_seed(argv[1], "nd_solicit", buf, build_nd(buf, MG_ICMP6_NEIGHBOR_SOLICIT));
+	err |= write_seed(argv[1], "nd_advert", buf, build_nd(buf, MG_ICMP6_NEIGHBOR_ADVERT));
 	err |= write_seed(argv[1], "arp", buf, mg_wire_arp_emit_frame(buf, &arp));
 	return err == 0 ? 0 : 1;
 }

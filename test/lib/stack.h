@@ -21,7 +21,8 @@
 struct mg_stack_conf {
 	struct mg_addr addr;
 	uint8_t prefix;
-	struct mg_addr addr6; /* any: no IPv6; else in a /64, and a link-local address comes with it */
+	struct mg_addr
+		addr6; /* any: no IPv6; else in a /64, and a link-local address comes with it */
 	struct mg_mac mac;
 	uint16_t mtu;
 	uint64_t seed;
