@@ -112,13 +112,18 @@ static void check_emit(const struct mg_seg *seg)
 
 static void check_echo(const struct mg_frame_view *view)
 {
+	bool v6 = view->ip.version == 6;
+	uint32_t len = (v6 ? MG_IPV6_HLEN : MG_IPV4_HLEN) + view->ip.l4_len;
 	uint8_t *reply;
 
-	if (view->icmp.type != MG_ICMP_ECHO)
+	if (!view->icmp.is_echo)
 		return;
-	reply = malloc(MG_IPV4_HLEN + view->ip.l4_len);
+	reply = malloc(len);
 	require(reply != NULL);
-	require(mg_wire_icmp_echo_reply(reply, &view->ip, 64) == MG_IPV4_HLEN + view->ip.l4_len);
+	if (v6)
+		require(mg_wire_icmp6_echo_reply(reply, &view->ip, &view->ip.dst, 64) == len);
+	else
+		require(mg_wire_icmp_echo_reply(reply, &view->ip, 64) == len);
 	free(reply);
 }
 
