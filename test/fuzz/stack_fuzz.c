@@ -20,7 +20,6 @@
 #include "proto/wire/frame.h"
 #include "test/lib/stack.h"
 
-#define US mg_addr_v4(0x0a4d0001)
 #define PEERS 4
 #define PORT 7
 #define RING 4096u
@@ -41,6 +40,7 @@ struct peer {
 	uint32_t wnd, tsval, tsecr;
 };
 
+static bool v6;
 static struct mg_stack *stack;
 static struct peer peers[PEERS];
 static uint8_t last[2048]; /* the last frame that left */
@@ -66,9 +66,22 @@ static uint32_t u16(struct in *in)
 	return hi << 8 | u8(in);
 }
 
+/* The family of this run. */
+static struct mg_addr addr_of(uint8_t host)
+{
+	const struct mg_addr addr6 = { .b = { 0xfd, 0x77, [15] = host } };
+
+	return v6 ? addr6 : mg_addr_v4(0x0a4d0000u | host);
+}
+
+static struct mg_addr us_addr(void)
+{
+	return addr_of(1);
+}
+
 static struct mg_addr peer_addr(void)
 {
-	return mg_addr_v4(0x0a4d0002);
+	return addr_of(2);
 }
 
 /* The peers learn where the host is. */
@@ -156,7 +169,7 @@ static void op_segment(struct in *in)
 					  MG_TCP_ACK | MG_TCP_PSH,
 					  MG_TCP_ACK | MG_TCP_URG,
 					  0 };
-	const struct mg_addr us = US, peer = peer_addr();
+	const struct mg_addr us = us_addr(), peer = peer_addr();
 	uint32_t what = u8(in), flags = u8(in);
 	const struct peer *p = &peers[what % PEERS];
 	uint8_t frame[2048] = { 0 };
@@ -191,14 +204,19 @@ static void op_segment(struct in *in)
 /* An ICMP error that quotes the last packet that left, with a bit of damage now and then. */
 static void op_icmp(struct in *in)
 {
-	const struct mg_addr us = US, peer = peer_addr();
-	uint8_t frame[128] = { 0 }, *icmp = frame + MG_ETH_HLEN + 20;
-	uint32_t quote = mg_min_u32(last_len > MG_ETH_HLEN ? last_len - MG_ETH_HLEN : 0, 48);
-	struct mg_ip_spec ip = {
-		.src = &peer, .dst = &us, .proto = 1, .ttl = 64, .l4_len = 8 + quote
-	};
+	const struct mg_addr us = us_addr(), peer = peer_addr();
+	uint32_t l4_off = MG_ETH_HLEN + (v6 ? MG_IPV6_HLEN : MG_IPV4_HLEN);
+	uint8_t frame[160] = { 0 }, *icmp = frame + l4_off;
+	uint32_t quote = mg_min_u32(last_len > MG_ETH_HLEN ? last_len - MG_ETH_HLEN : 0,
+				    v6 ? 68 : 48);
+	struct mg_ip_spec ip = { .src = &peer,
+				 .dst = &us,
+				 .proto = v6 ? MG_IPPROTO_ICMPV6 : MG_IPPROTO_ICMP,
+				 .ttl = 64,
+				 .l4_len = 8 + quote };
 
-	(void)mg_wire_eth_emit(frame, &us_mac, &peer_mac, 0x0800);
+	(void)mg_wire_eth_emit(frame, &us_mac, &peer_mac,
+			       v6 ? MG_ETHERTYPE_IPV6 : MG_ETHERTYPE_IPV4);
 	(void)mg_wire_ip_emit(frame + MG_ETH_HLEN, &ip);
 	icmp[0] = u8(in) % 16;
 	icmp[1] = u8(in) % 16;
@@ -207,8 +225,10 @@ static void op_icmp(struct in *in)
 	memcpy(icmp + 8, last + MG_ETH_HLEN, quote);
 	if (u8(in) % 4 == 0 && quote != 0)
 		icmp[8 + u8(in) % quote] ^= u8(in);
-	mg_csum_store(icmp + 2, mg_csum_add(0, icmp, 8 + quote));
-	rx(frame, MG_ETH_HLEN + 20 + 8 + quote);
+	mg_csum_store(icmp + 2,
+		      mg_csum_add(v6 ? mg_csum_pseudo(&peer, &us, ip.proto, ip.l4_len) : 0, icmp,
+				  8 + quote));
+	rx(frame, l4_off + 8 + quote);
 }
 
 /* The last packet of the host itself, or bytes of the input, as if from the network. */
@@ -233,13 +253,15 @@ static void op_raw(struct in *in)
 /* One fragment of a segment that starts as the host expects. */
 static void op_fragment(struct in *in)
 {
-	const struct mg_addr us = US, peer = peer_addr();
+	const struct mg_addr us = us_addr(), peer = peer_addr();
 	uint8_t frame[256] = { 0 }, *ip4 = frame + MG_ETH_HLEN;
 	uint32_t len = 8 + u8(in) % 200, off = u8(in);
 	struct mg_ip_spec ip = {
 		.src = &peer, .dst = &us, .proto = 6, .ttl = 64, .l4_len = len, .id = u8(in) & 3
 	};
 
+	if (v6)
+		return; /* its fragments are made otherwise */
 	(void)mg_wire_eth_emit(frame, &us_mac, &peer_mac, 0x0800);
 	(void)mg_wire_ip_emit(ip4, &ip);
 	ip4[6] = (uint8_t)((off & 128 ? 0x20 : 0) | (u8(in) & 0x40));
@@ -268,7 +290,8 @@ static void op_call(struct in *in)
 	switch (what % 5) {
 	case 0:
 		msg = message(MG_CTL_TCP_LISTEN);
-		msg->listen[0] = (struct mg_ctl_listen){ .addr = mg_addr_v4(0),
+		msg->listen[0] = (struct mg_ctl_listen){ .addr = v6 ? (struct mg_addr){ { 0 } }
+								    : mg_addr_v4(0),
 							 .port = PORT,
 							 .backlog = u8(in) % 4 };
 		(void)mg_stack_request(stack, msg, now);
@@ -338,11 +361,31 @@ static void op_time(struct in *in)
 }
 
 /* The peer's address is known, or becomes it. */
+static void op_nd(struct in *in)
+{
+	const struct mg_addr us = us_addr(), peer = peer_addr();
+	uint8_t how = u8(in), frame[MG_ND_FRAME_MAX];
+	bool asks = (how & 1) != 0;
+	const struct mg_nd_spec nd = { .type = asks ? MG_ICMP6_NEIGHBOR_SOLICIT
+						    : MG_ICMP6_NEIGHBOR_ADVERT,
+				       .src = &peer,
+				       .dst = &us,
+				       .target = asks || (how & 2) != 0 ? &us : &peer,
+				       .smac = &peer_mac,
+				       .dmac = &us_mac,
+				       .mac = how & 4 ? NULL : &peer_mac,
+				       .flags = how };
+
+	rx(frame, mg_wire_nd_emit_frame(frame, &nd));
+}
+
 static void op_arp(void)
 {
-	struct mg_arp_view arp = {
-		.op = MG_ARP_REPLY, .sha = peer_mac, .tha = us_mac, .spa = peer_addr(), .tpa = US
-	};
+	struct mg_arp_view arp = { .op = MG_ARP_REPLY,
+				   .sha = peer_mac,
+				   .tha = us_mac,
+				   .spa = peer_addr(),
+				   .tpa = us_addr() };
 	uint8_t frame[64];
 
 	rx(frame, mg_wire_arp_emit_frame(frame, &arp));
@@ -356,7 +399,9 @@ static void one_op(struct in *in)
 						    op_raw,     op_fragment };
 	uint32_t what = u8(in) % (MG_ARRAY_SIZE(ops) + 1);
 
-	if (what == MG_ARRAY_SIZE(ops))
+	if (what == MG_ARRAY_SIZE(ops) && v6)
+		op_nd(in);
+	else if (what == MG_ARRAY_SIZE(ops))
 		op_arp();
 	else
 		ops[what](in);
@@ -389,7 +434,10 @@ static void setup(struct in *in)
 					  .seq = 0xfffffe00u,
 					  .wnd = 4096 };
 	mg_stack_conf_default(&conf);
-	conf.addr = US;
+	v6 = (how & 32) != 0;
+	conf.addr = mg_addr_v4(0x0a4d0001);
+	conf.addr6 = (struct mg_addr){ .b = { 0xfd, 0x77, [15] = 1 } };
+	conf.tcp.dad_ms = how & 64 ? 300 : 0;
 	conf.mac = us_mac;
 	conf.seed = 7;
 	conf.now_ns = now;

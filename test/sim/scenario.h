@@ -26,7 +26,7 @@ struct mg_sim_scenario {
 	struct mg_stack_conf host[2]; /* 0: client, 1: server */
 	struct mg_sim_plan client[MG_SIM_CLIENTS_MAX];
 	bool client_v6[MG_SIM_CLIENTS_MAX]; /* connects by IPv6 */
-	struct mg_sim_plan server; /* of every accepted connection */
+	struct mg_sim_plan server;          /* of every accepted connection */
 	uint32_t nr_clients;
 	uint32_t starve[2]; /* one in n packet allocations fails */
 	uint64_t drop_nth[2][16];
