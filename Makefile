@@ -70,9 +70,17 @@ apps: deps       ## real programs on mangod, the long form
 	@scripts/build release
 	@for t in test/apps/[a-z]*.py; do [ -x "$$t" ] || continue; echo "== $$t"; "$$t" --long || exit 1; done
 
+interop: deps    ## every mood of the kernel's TCP over every bad path, half an hour (root)
+	@scripts/build release
+	@test/e2e/interop.py --long
+
 bench: deps      ## measure mango beside the kernel's TCP (root)
 	@scripts/build release
 	@scripts/bench
+
+bench-path: deps ## the same over paths with a rate, a delay and loss (root)
+	@scripts/build release
+	@scripts/bench-path
 
 cov: deps        ## coverage of the cores by unit tests and simulator
 	@scripts/build cov
@@ -94,4 +102,4 @@ install: deps    ## build release and install it under PREFIX (/usr/local), hono
 clean:           ## remove build/
 	rm -rf build
 
-.PHONY: help deps build all test check lint format tidy sim fuzz e2e apps bench cov docs demo install clean
+.PHONY: help deps build all test check lint format tidy sim fuzz e2e apps interop bench bench-path cov docs demo install clean

@@ -157,17 +157,60 @@ class Agent:
         self.process.popen.stdout.close()
 
 
+class Relay:
+    """test/lib/relay between the two sides of a Bed: settings by name, "ab" is from the daemon to the peer."""
+
+    def __init__(self, bed, *settings, seed=1):
+        self.path = bed.path("relay.sock")
+        argv = netns(bed.relay_ns) + [tool("relay"), "--a", "ra", "--b", "rb", "--seed", str(seed),
+                                      "--control", self.path, *settings]
+        self.process = Process(argv, bed.path("relay.log"))
+        wait_for("the relay relays", lambda: "ready" in self.process.output() or self.process.poll() is not None)
+        expect(self.process.poll() is None, "the relay ended: " + self.process.output()[-500:])
+
+    def ask(self, line):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(10)
+            s.connect(self.path)
+            s.sendall((line + "\n").encode())
+            answer = b""
+            while not answer.endswith(b"\n"):
+                answer += s.recv(8192)
+            return answer.decode().strip()
+
+    def set(self, *settings):
+        """Settings hold from the next frame on: set("both:delay_us=5000", "ab:loss_ppm=1000")."""
+        expect_equal(self.ask(" ".join(settings)), "ok", "the relay's answer")
+
+    def clear(self):
+        """A perfect wire again."""
+        self.set(*[f"both:{name}=0" for name in
+                   ("delay_us", "jitter_us", "loss_ppm", "burst_ppm", "burst_len", "reorder_ppm", "reorder_us",
+                    "dup_ppm", "corrupt_ppm", "rate_kbit", "queue_bytes", "queue_packets", "ce_bytes", "mtu", "icmp",
+                    "drop_nth", "down")])
+
+    def stats(self):
+        return json.loads(self.ask("stats"))
+
+    def reset(self):
+        expect_equal(self.ask("reset"), "ok", "the relay's answer")
+
+    def stop(self):
+        self.process.stop()
+
+
 class Bed:
     """A testbed of its own with a daemon on one side and the kernel on the other."""
 
-    def __init__(self, driver, config=None, mtu=1500, prefix=None):
-        self.driver, self.mtu = driver, mtu
+    def __init__(self, driver, config=None, mtu=1500, prefix=None, relay=False):
+        self.driver, self.mtu, self.with_relay, self.relay = driver, mtu, relay, None
         self.prefix = prefix or f"mge{os.getpid()}"
         self.instance = self.prefix
         self.dir = f"/tmp/mango-e2e-{self.prefix}"
         self.config = config or {}
         self.dut = self.prefix + ("-peer" if driver == "tap" else "-dut")
         self.peer_ns = self.prefix + "-peer"
+        self.relay_ns = self.prefix + "-relay"
         self.env = {"MANGO_RUNTIME_DIR": self.path("run")}
         self.daemon = None
         os.makedirs(self.dir, exist_ok=True)
@@ -189,9 +232,12 @@ class Bed:
 
     def up(self):
         signals.signal(signals.SIGTERM, lambda *_: sys.exit(1))  # so that what was made is removed
-        words = ["up", "--mtu", str(self.mtu)] + (["--tap"] if self.driver == "tap" else [])
+        words = ["up", "--mtu", str(self.mtu)] + (["--tap"] if self.driver == "tap" else []) + \
+            (["--relay"] if self.with_relay else [])
         self.testbed(*words)
         atexit.register(self.down)
+        if self.with_relay:
+            self.relay = Relay(self)
         return self
 
     def tell(self, lines=15):
