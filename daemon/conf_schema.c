@@ -145,7 +145,9 @@ const struct mg_conf_key mg_conf_keys[] = {
 	KEY(app.sessions_max, NUMBER, RANGE(1, 4096), .deflt = "64", .unit = "sessions", LIVE,
 	    .help = "Attachments at the same time."),
 	KEY(app.connections_max, NUMBER, RANGE(1, 1048576), .deflt = "16384", .unit = "connections",
-	    LIVE, .help = "Connections of one attachment; new attachments take a changed value."),
+	    LIVE,
+	    .help = "Connections of one attachment; fewer where they would take more than a quarter of "
+		    "app.region_bytes. New attachments take a changed value."),
 	KEY(app.listeners_max, NUMBER, RANGE(1, 65535), .deflt = "256", .unit = "listeners", LIVE,
 	    .help = "Listeners of one attachment."),
 	KEY(app.region_bytes, BYTES, RANGE(MIB(1), GIB(64)), .deflt = "1073741824", .unit = "bytes",

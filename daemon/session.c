@@ -14,6 +14,7 @@
 
 #define PAGE_BYTES 4096u
 #define PAYLOAD_BYTES_MIN (256u * 1024) /* less could not hold the rings of two connections */
+#define WINDOWS_MIN 16
 
 int mg_sessions_init(struct mg_sessions *sessions, const struct mg_conf *conf,
 		     struct mg_access *access, const struct mg_slow_limits *limits,
@@ -94,6 +95,11 @@ static int plan(const struct mg_sessions *sessions, const struct mg_access_limit
 	       layout.nr_windows < sessions->windows_max)
 		layout.nr_windows *= 2;
 	fixed = mg_app_region_bytes(&layout);
+	/* A window brings entries in every event ring: it must not be that they leave no room for data. */
+	while (layout.nr_windows > WINDOWS_MIN && fixed > limits->region_bytes / 4) {
+		layout.nr_windows /= 2;
+		fixed = mg_app_region_bytes(&layout);
+	}
 	if (fixed + PAYLOAD_BYTES_MIN > limits->region_bytes)
 		return -EINVAL;
 	layout.payload_bytes = (limits->region_bytes - fixed) / PAGE_BYTES * PAGE_BYTES;
