@@ -135,6 +135,13 @@ static bool sample_due(const struct mg_flow *f, uint64_t now_ns)
 		return true;
 	if (f->samp.acked_bytes == 0)
 		return false;
+	/*
+	 * What duplicates deliver makes nothing grow before it is acknowledged or known as a loss: limited transmit lets
+	 * one segment out for each (RFC 3042), slow start would add another (RFC 5681 3.1).
+	 */
+	if (mg_unlikely(f->dupacks != 0) && f->recovery == MG_REC_OPEN &&
+	    !(f->opts & MG_FLOW_OWN_CWND))
+		return false;
 	if (f->samp.flags & (MG_SAMPLE_CWND_LIMITED | MG_SAMPLE_PACE_LIMITED))
 		return age >= mg_max_u64(srtt_ns / 8, SAMPLE_LIMITED_MIN_NS) ||
 		       f->samp.acked_bytes >= f->cwnd / 4;

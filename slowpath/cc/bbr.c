@@ -314,8 +314,10 @@ static void update_max_bw(struct bbr *b, const struct mg_cc_sample *s)
 static uint64_t as_sent(const struct bbr *b, uint64_t delivered)
 {
 	uint64_t acked = mg_max_u32(b->acked_in_round_bytes, 1);
-	uint64_t lost = mg_min_u64(b->lost_in_round_bytes, acked * LOSS_PERCENT / 100);
+	uint64_t lost = b->lost_in_round_bytes;
 
+	if (lost * 100 > (acked + lost) * LOSS_PERCENT)
+		return delivered;
 	delivered += delivered * (lost * 1000 / acked) / 1000;
 	return delivered * 100 / PACING_MARGIN_PERCENT;
 }

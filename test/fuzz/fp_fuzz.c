@@ -266,6 +266,9 @@ static void op_command(struct in *in)
 		cc.cwnd_bytes = u16(in);
 		cc.ssthresh_bytes = u16(in);
 		cc.pacing_Bps = (uint64_t)u16(in) << u8(in) % 24;
+		cc.flags = flow->opts & MG_FLOW_CC_MASK;
+		if (cc.pacing_Bps == 0)
+			cc.flags = u16(in);
 		mg_fp_command(fp, &cc.msg, now);
 		break;
 	case 2:

@@ -409,6 +409,25 @@ static void prr_slow_start_bound(void **state)
 	fb_close(&b);
 }
 
+/* What duplicates deliver is told only with the ACK that covers it, or with the loss. */
+static void duplicates_make_nothing_grow(void **state)
+{
+	uint32_t before;
+
+	(void)state;
+	send_segments(10, 0, 10);
+	before = fb_events(&b, MG_EV_SAMPLE);
+	for (uint32_t i = 0; i < 2; i++) {
+		b.now += FB_MS(50);
+		FB_RX(&b, .ack = 0);
+	}
+	assert_int_equal(fb_events(&b, MG_EV_SAMPLE), before);
+	b.now += FB_MS(50);
+	FB_RX(&b, .ack = 1000); /* it was only reordering */
+	assert_int_equal(fb_events(&b, MG_EV_SAMPLE), before + 1);
+	fb_close(&b);
+}
+
 /* ---- After the peer shrank its window (SHLD-15, 16, 17) ---- */
 
 static void shrunk_window(void **state)
@@ -501,6 +520,7 @@ int main(void)
 		cmocka_unit_test(prr_proportional),
 		cmocka_unit_test(prr_counts_earlier_sacks),
 		cmocka_unit_test(prr_slow_start_bound),
+		cmocka_unit_test(duplicates_make_nothing_grow),
 		cmocka_unit_test(shrunk_window),
 		cmocka_unit_test(shrunk_to_nothing),
 		cmocka_unit_test(rtt_numbers),

@@ -56,7 +56,7 @@ async def news(c, r, seconds):
 
 
 @case("RFC-3042 RFC-5681", "limited transmit: one new segment for each of the first two duplicates, the third retransmits",
-      families="46", todo="slow start grows by duplicates as well, now and then a segment too many")
+      families="46")
 async def limited_transmit(t):
     c, r, first = await sending(t, 60000, sack=False)
     top = r.top
@@ -200,8 +200,7 @@ async def loss_window(t):
     between(1, len(found), 2, "segments after its ACK")
 
 
-@case("RFC-5682 RFC-4015", "a spurious time-out (F-RTO): the ACKs of the originals stop the retransmissions", seconds=2,
-      todo="F-RTO is on its way")
+@case("RFC-5682 RFC-4015", "a spurious time-out (F-RTO): the ACKs of the originals stop the retransmissions", seconds=2)
 async def frto(t):
     c, r, first = await sending(t, 100000)
     again = await c.until(lambda p: p.data and c.rel_seq(p) == 1, 2, "the retransmission at the time-out")
