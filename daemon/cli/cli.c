@@ -26,6 +26,8 @@ static void print_help(FILE *out)
 			      cli_commands[i].args, cli_commands[i].help);
 	(void)fprintf(
 		out,
+		"  run [OPTIONS] PROGRAM [ARGUMENTS]\n"
+		"      runs a program with its TCP sockets on mangod: mango(1)\n"
 		"\noptions:\n"
 		"  -a, --address ADDRESS  the daemon: local:INSTANCE, HOST:PORT or unix:PATH (gRPC);\n"
 		"                         else $MANGO_ADDRESS, else local:mango\n"

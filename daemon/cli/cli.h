@@ -39,6 +39,8 @@ extern const size_t cli_nr_commands;
 /* The whole program. Returns an enum cli_exit. */
 int cli_run(int argc, char **argv, FILE *out, FILE *err);
 
+/* `mangoctl run ...`: becomes mango(1); returns only when that cannot be found. */
+int cli_become_mango(char **argv);
 int cli_health(struct cli *cli, int argc, char **argv);
 int cli_config(struct cli *cli, int argc, char **argv);
 int cli_connections(struct cli *cli, int argc, char **argv);

@@ -4,7 +4,11 @@
  */
 #include "daemon/cli/cli.h"
 
+#include <string.h>
+
 int main(int argc, char **argv)
 {
+	if (argc >= 2 && strcmp(argv[1], "run") == 0)
+		return cli_become_mango(argv);
 	return cli_run(argc, argv, stdout, stderr);
 }
