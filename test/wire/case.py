@@ -34,6 +34,7 @@ class Case:
         self.limit = words.get("limit", 40)
         self.todo = words.get("todo")  # mango does not have it yet: the reason
         self.todo6 = words.get("todo6")  # likewise, for IPv6
+        self.mango_only = words.get("mango_only")  # why there is nothing to compare with
         self.long = words.get("long", False)  # minutes: only with --long
         self.alone = words.get("alone", False)  # measures times that company would spoil
 

@@ -351,9 +351,9 @@ async def large_windows(t):
 
 @case("RFC-6928 MUST-19", "the first flight is ten segments", families="46")
 async def initial_window(t):
-    c = await t.passive()
+    c = await t.passive(rtt=0.03)
     t.agent.start("sendn a 60000")
-    first = await c.flight()
+    first = await c.flight(gap=0.02)
     equal(sum(len(p.data) for p in first), 10 * (1460 if t.family == 4 else 1440), "bytes in the first flight")
 
 

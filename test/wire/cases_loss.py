@@ -243,7 +243,7 @@ async def dsack_undo(t):
         r.take(q)
     c.rcv_nxt = max(c.rcv_nxt, r.top)
     c.tx(options=c.sack_option((first, first + len(p.data))))
-    later = await c.flight()
+    later = await round_trip(c, r)
     expect(len(later) >= n * 0.85, f"{len(later)} segments after the undo, {n} before")
 
 

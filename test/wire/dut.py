@@ -32,11 +32,12 @@ PROFILES = {
         "linux": {"retries2": 3, "syn_retries": 2, "synack_retries": 2, "fin_timeout": 2, "orphan_retries": 1,
                   "rto_min_us": 20000, "rto_max_ms": 1000, "syn_linear_timeouts": 0},
     },
-    "ecn": {"mango": {"tcp": {"ecn": True}}, "linux": {"ecn": 1}},
+    "ecn": {"mango": {"tcp": {"ecn": "on"}}, "linux": {"ecn": 1}},
     "cookies": {"mango": {"tcp": {"syn_cookies": "always"}}, "linux": {"syncookies": 2}},
     "flood": {"mango": {"tcp": {"embryos_max": 512}}, "linux": {"max_syn_backlog": 256}},
     # black holes are looked for
     "probing": {"mango": {}, "linux": {"mtu_probing": 1, "retries1": 2}},
+    "fastopen": {"mango": {}, "linux": {"fastopen": 3}},
     "reno": {"mango": {"tcp": {"congestion_control": "reno"}}, "linux": {"congestion_control": "reno"}},
     "bare": {"mango": {"tcp": {"timestamps": False, "sack": False, "window_scale": 0, "nagle": True}},
              "linux": {"timestamps": 0, "sack": 0, "window_scaling": 0}},

@@ -202,6 +202,8 @@ class Runner:
                 name = f"{' '.join(case.ids)} {case.key}{'/v6' if family == 6 else ''}: {case.title}"
                 if str(family) in case.families:
                     items.append((case, family, len(items)))
+                    if case.mango_only and self.options.device != "mango":
+                        items[-1] = None
                     if case.long and not self.options.long or self.options.k and not any(k in name for k in self.options.k):
                         items[-1] = None
         self.items = [(c, f, i + turn * len(items)) for turn in range(self.options.repeat)
