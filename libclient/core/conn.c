@@ -72,6 +72,8 @@ static int request_connect(struct mg_ctx *ctx, const struct mg_conn_params *para
 	item->sndbuf_bytes = params->sndbuf_bytes;
 	item->scope = params->scope;
 	memcpy(item->congestion, params->congestion, sizeof(item->congestion));
+	item->ttl = params->ttl;
+	item->tos = params->tos;
 	err = mg_client_request(ctx->client, msg);
 	if (err == 0 && msg->hdr.count != 1)
 		err = -EPROTO;

@@ -245,7 +245,11 @@ int mg_option_apply(struct mg_socket *sock)
 		if (set & 1u << option)
 			fill_opt(sock, &msg->opt[n++], option);
 	}
-	err = mg_client_send(sock->tcp->ctx->client, msg);
+	/* What the next segment has to show is waited for; the rest takes effect soon. */
+	if (set & (1u << MG_CTL_OPT_TTL | 1u << MG_CTL_OPT_TOS))
+		err = mg_client_request(sock->tcp->ctx->client, msg);
+	else
+		err = mg_client_send(sock->tcp->ctx->client, msg);
 	free(msg);
 	return err;
 }

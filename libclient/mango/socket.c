@@ -315,6 +315,12 @@ static int connect_again(struct mg_socket *sock)
 	return err;
 }
 
+/* What the SYN has to know already; 0: not set. */
+static int32_t set_value(const struct mg_socket *sock, uint32_t option)
+{
+	return sock->opts.daemon_set & 1u << option ? sock->opts.daemon_value[option] : 0;
+}
+
 static int start_connect(struct mg_socket *sock, const struct sockaddr *addr, socklen_t len)
 {
 	struct mg_conn_params params = { .rcvbuf_bytes = sock->opts.rcvbuf,
@@ -331,6 +337,8 @@ static int start_connect(struct mg_socket *sock, const struct sockaddr *addr, so
 	if (addr->sa_family == AF_INET6 && sock->opts.v6only && mg_addr_is_v4(&params.tuple.raddr))
 		return -ENETUNREACH;
 	params.scope = mg_sockaddr_scope(addr, len);
+	params.ttl = (uint8_t)set_value(sock, MG_CTL_OPT_TTL);
+	params.tos = (uint8_t)set_value(sock, MG_CTL_OPT_TOS);
 	sock->family = addr->sa_family;
 	params.tuple.laddr = sock->is_bound ? sock->laddr : mg_addr_v4(INADDR_ANY);
 	if (!sock->is_bound && !mg_addr_is_v4(&params.tuple.raddr))

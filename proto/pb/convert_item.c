@@ -253,6 +253,8 @@ static void pack_connect(struct mg_pb_arena *arena, const void *ctl, void *pb)
 	p->status = c->status;
 	p->scope = c->scope;
 	p->congestion_control = mg_pb_put_text(arena, c->congestion, sizeof(c->congestion));
+	p->ttl = c->ttl;
+	p->tos = c->tos;
 }
 
 static int unpack_connect(const void *pb, void *ctl)
@@ -269,6 +271,10 @@ static int unpack_connect(const void *pb, void *ctl)
 	c->gen = p->gen;
 	c->status = p->status;
 	c->scope = p->scope;
+	if (p->ttl > UINT8_MAX || p->tos > UINT8_MAX)
+		return -EBADMSG;
+	c->ttl = (uint8_t)p->ttl;
+	c->tos = (uint8_t)p->tos;
 	if (get_u16(p->local_port, &c->tuple.lport) < 0 ||
 	    get_u16(p->remote_port, &c->tuple.rport) < 0 ||
 	    mg_pb_get_text(p->congestion_control, c->congestion, sizeof(c->congestion)) < 0 ||

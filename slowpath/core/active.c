@@ -136,6 +136,8 @@ static void fill(struct mg_slow *s, struct mg_conn *c, const struct mg_ctl_conne
 	c->rcvbuf_bytes = mg_rcvbuf_of(s, connect->rcvbuf_bytes);
 	c->sndbuf_bytes = mg_sndbuf_of(s, connect->sndbuf_bytes);
 	c->flags |= mg_conn_fixed(connect->rcvbuf_bytes, connect->sndbuf_bytes);
+	c->ttl = connect->ttl;
+	c->tos = connect->tos & 0xfc; /* the low bits are ECN's */
 	c->hs.iss = mg_isn_make(&s->key, &c->node.tuple, s->now_ns);
 	if (floor_iss != 0 && mg_seq_lt(c->hs.iss, floor_iss))
 		c->hs.iss = floor_iss;

@@ -115,6 +115,8 @@ static void fill_tcp(struct mg_ctl_msg *m, uint32_t i)
 							 11,
 							 -ENETUNREACH,
 							 12,
+							 13,
+							 14,
 							 0,
 							 "dctcp" };
 		break;

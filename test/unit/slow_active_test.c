@@ -72,6 +72,31 @@ static void test_connect_sends_syn(void **state)
 	sb_free(&a.b);
 }
 
+/* RFC 9293 MUST-48, MUST-49: from the SYN on. */
+static void test_connect_with_ttl_and_tos(void **state)
+{
+	const struct mg_seg *seg;
+	struct sb b;
+	uint32_t window;
+
+	(void)state;
+	sb_new(&b);
+	assert_int_equal(sb_connect(&b, &window), 0);
+	sb_clear(&b);
+	mg_ctl_init(b.msg, MG_CTL_TCP_CONNECT, 1, 1);
+	b.msg->connect[0] = (struct mg_ctl_connect){
+		.tuple = { .raddr = SB_PEER, .rport = SB_PPORT + 1, .laddr = mg_addr_v4(0) },
+		.ttl = 17,
+		.tos = 0xbb,
+	};
+	assert_int_equal(sb_ctl(&b, MG_CTL_TCP_CONNECT, 1), 0);
+	seg = sb_tx(&b);
+	assert_non_null(seg);
+	assert_int_equal(seg->ttl, 17);
+	assert_int_equal(seg->dscp, 0xb8 >> 2);
+	sb_free(&b);
+}
+
 static void test_synsent_synack_establishes(void **state)
 {
 	struct active a;
@@ -369,6 +394,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_connect_sends_syn),
+		cmocka_unit_test(test_connect_with_ttl_and_tos),
 		cmocka_unit_test(test_synsent_synack_establishes),
 		cmocka_unit_test(test_synsent_peer_without_options),
 		cmocka_unit_test(test_synsent_retransmits_three_minutes),

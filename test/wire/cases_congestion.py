@@ -107,6 +107,21 @@ async def hystart(t):
     expect(growth[-1] < 1.5, f"still growing like slow start: {sizes}")
 
 
+@case("BBR MAY-18", "BBR spreads a flight over the round trip, and a single loss takes little", seconds=3)
+async def bbr(t):
+    await t.listen(options={"congestion": "bbr"})
+    c, r, flight = await sending(t, 4000000)
+    _, flight = await rounds(c, r, flight, 4)
+    n = len(flight)
+    spread = (flight[-1].when - flight[0].when) / 1e6
+    expect(spread > 4, f"{n} segments within {spread:.1f} ms of a round trip of 40")
+    await after(c, r, flight, [c.rel_seq(flight[0])])
+    flight = await round_trip(c, r)
+    await take_all(c, r, flight)
+    flight = await round_trip(c, r)
+    expect(len(flight) >= 0.6 * n, f"{len(flight)} segments after the loss of one of {n}")
+
+
 # ---- ECN ---------------------------------------------------------------------------------------------------
 
 

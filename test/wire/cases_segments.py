@@ -102,7 +102,7 @@ async def illegal_lengths(t):
             await t.delivered(b"xyz", f"b{i}")
 
 
-@case("MUST-14 MUST-16", "no segment above the peer's MSS, with timestamps less", families="46")
+@case("MUST-14 MUST-16 RFC-6691", "no segment above the peer's MSS, with timestamps less", families="46")
 async def mss_honoured(t):
     for i, size in enumerate((88, 536, 1000, 1460, 9000)):
         for ts in (False, True):

@@ -41,7 +41,6 @@ async def urgent_sent_long(t):
 
 @case("MUST-32 MUST-33 MUST-30", "a pointer wakes the application, which can learn where the urgent data ends", families="46")
 async def urgent_told(t):
-    await t.listen(options={"oobinline": 1})
     c = await t.passive()
     await t.agent.ok("setopt a oobinline 1") if not t.is_mango else None
     c.tx("PAU", b"abcd", urg=4)

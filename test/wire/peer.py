@@ -469,12 +469,12 @@ class Conn:
             self.our_shift, self.their_shift = min(shift, 14), min(p.wscale, 14)
         self.established = True
 
-    async def open(self, *, ack=True, flags="S", data=b"", win=None, rtt=0, **options):
+    async def open(self, *, ack=True, flags="S", data=b"", win=None, rtt=0, acked=None, **options):
         """A connection to the device: SYN, SYN-ACK, ACK (after rtt seconds). Returns the SYN-ACK."""
         self.tx(flags, data, options=self.syn_options(**options), ts=None, win=win)
         if data:
             self.snd_nxt -= len(data)
-        p = await self.rx("SA", ack=1)
+        p = await self.rx("SA", ack=acked if acked is not None else None if data else 1)
         self.agree(p)
         await asyncio.sleep(rtt)
         if ack:

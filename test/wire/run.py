@@ -55,6 +55,26 @@ def read_differences(device):
     return found
 
 
+def read_rows(name):
+    """The words of a list without its comments; of a line with columns the first."""
+    words = []
+    with open(os.path.join(HERE, name), encoding="utf-8") as f:
+        for line in f:
+            if not line.startswith("#"):
+                words += line.split("|")[0].split() if "|" in line else line.split()
+    return words
+
+
+def check_rows():
+    """Each row has a case or a reason, and there are no others."""
+    rows, unwired = read_rows("rows.txt"), read_rows("unwired.txt")
+    named = {i for case in CASES for i in case.ids}
+    wrong = [f"{r}: no case, and no reason in unwired.txt" for r in rows if r not in named and r not in unwired]
+    wrong += [f"{r}: unwired.txt has a reason, but there is a case" for r in unwired if r in named]
+    wrong += [f"{r}: a case names it, rows.txt does not" for r in sorted(named - set(rows))]
+    return wrong
+
+
 class Runner:
     def __init__(self, options):
         self.options = options
@@ -145,7 +165,9 @@ class Runner:
 
     async def all(self, folder):
         kind = DEVICES[self.options.device]
-        print(f"1..{len(self.items)}", flush=True)
+        print(f"1..{len(self.items) + 1}", flush=True)
+        wrong = check_rows()
+        self.say(not wrong, "rows: every obligation has a case, or a reason in unwired.txt", "", wrong)
         watcher = None
         try:
             for profile in dict.fromkeys(case.profile for case, _, _ in self.items):
