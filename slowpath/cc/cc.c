@@ -162,10 +162,10 @@ static void dispatch(struct mg_cc *cc, const struct mg_cc_sample *s)
 		cc->ops->on_any(cc, s);
 	if (s->flags & MG_SAMPLE_UNDO)
 		undone(cc, s);
-	if (s->flags & MG_SAMPLE_IDLE)
-		idled(cc, s);
 	if ((s->flags & (MG_SAMPLE_LOSS | MG_SAMPLE_RTO)) == 0)
 		acked(cc, s); /* before RECOVERED: what recovery delivered makes nothing grow */
+	if (s->flags & MG_SAMPLE_IDLE)
+		idled(cc, s); /* what was acknowledged came before the pause */
 	if ((s->flags & MG_SAMPLE_RECOVERED) && cc->in_recovery)
 		recovered(cc, s);
 	if (s->flags & MG_SAMPLE_ECE)

@@ -129,6 +129,10 @@ static void test_common_idle_restart(const struct mg_cc_ops *ops)
 	assert_true(d.cc.ssthresh >= before / 2);
 	ccd_sample(&d, MG_SAMPLE_IDLE, 0);
 	assert_int_equal(d.cc.cwnd, 10 * CC_MSS);
+	/* acknowledged before the pause, told with it */
+	ccd_round(&d, MG_SAMPLE_CWND_LIMITED, 10);
+	ccd_sample(&d, MG_SAMPLE_IDLE | MG_SAMPLE_CWND_LIMITED, 10 * CC_MSS);
+	assert_int_equal(d.cc.cwnd, 10 * CC_MSS);
 }
 
 static void test_common_switch_keeps_window(const struct mg_cc_ops *ops)

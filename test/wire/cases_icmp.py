@@ -40,8 +40,7 @@ async def hard_errors_established(t):
     await t.delivered(b"alive")
 
 
-@case("MUST-54 SHLD-26 RFC-5461 MUST-12", "a hard error about our SYN ends connect", families="46",
-      todo6="administratively prohibited (type 1, code 1) is on its way")
+@case("MUST-54 SHLD-26 RFC-5461 MUST-12", "a hard error about our SYN ends connect", families="46")
 async def hard_error_connecting(t):
     for i, (kind, code) in enumerate(HARD[t.family]):
         c, connecting = await t.connecting(name=f"h{i}")

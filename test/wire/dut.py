@@ -219,7 +219,7 @@ class Mango(Device):
             "ipc": {"grpc": {"enabled": False}},
             "memory": {"dpdk_mib": 64, "hugepages": "off"},
             "nd": {"dad_ms": 0},
-            "app": {"sessions_max": 1024, "region_bytes": 64 << 20},
+            "app": {"sessions_max": 1024, "region_bytes": 1 << 30},
         }
         return merge(base, PROFILES[self.profile]["mango"])
 
