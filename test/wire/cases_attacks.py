@@ -150,8 +150,7 @@ async def syn_flood(t):
         await talk(t, c, f"n{i}")
 
 
-@case("RFC-791", "a segment in fragments, in any order: reassembled", families="46",
-      todo6="IPv6 fragments are on their way")
+@case("RFC-791", "a segment in fragments, in any order: reassembled", families="46")
 async def fragments(t):
     c = await t.passive()
     for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
