@@ -40,7 +40,7 @@ struct mg_conn_params {
 	uint32_t sndbuf_bytes;
 	uint32_t scope; /* of a link-local raddr: a port of the daemon, from 1; 0: the only one */
 	char congestion[16]; /* "": default */
-	uint8_t ttl;    /* 0: default */
+	uint8_t ttl;         /* 0: default */
 	uint8_t tos;
 };
 

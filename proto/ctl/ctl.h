@@ -132,8 +132,8 @@ struct mg_ctl_connect {
 	uint32_t gen;    /* reply */
 	int32_t status;  /* reply: 0 (under way) or -errno */
 	uint32_t scope;  /* the link of a link-local raddr: a port, from 1; 0: the only one */
-	uint8_t ttl;     /* of the SYN and all that follows, as MG_CTL_OPT_TTL; 0: the configured one */
-	uint8_t tos;     /* likewise, as MG_CTL_OPT_TOS */
+	uint8_t ttl; /* of the SYN and all that follows, as MG_CTL_OPT_TTL; 0: the configured one */
+	uint8_t tos; /* likewise, as MG_CTL_OPT_TOS */
 	uint16_t reserved;
 	char congestion[16]; /* "": the configured one */
 };
