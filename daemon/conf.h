@@ -47,7 +47,7 @@ enum mg_conf_log_level {
 	MG_CONF_LOG_DEBUG,
 };
 enum mg_conf_hugepages { MG_CONF_HUGE_AUTO, MG_CONF_HUGE_ON, MG_CONF_HUGE_OFF };
-enum mg_conf_driver { MG_CONF_AF_PACKET, MG_CONF_AF_XDP, MG_CONF_TAP };
+enum mg_conf_driver { MG_CONF_AF_PACKET, MG_CONF_AF_XDP, MG_CONF_PACKET_GSO, MG_CONF_TAP };
 enum mg_conf_slow_thread { MG_CONF_SLOW_OWN, MG_CONF_SLOW_INLINE };
 enum mg_conf_cookies { MG_CONF_COOKIES_OFF, MG_CONF_COOKIES_AUTO, MG_CONF_COOKIES_ALWAYS };
 enum mg_conf_probing { MG_CONF_PROBING_OFF, MG_CONF_PROBING_BLACK_HOLE, MG_CONF_PROBING_ALWAYS };

@@ -39,7 +39,7 @@
 
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const hugepages[] = { "auto", "on", "off", NULL };
-static const char *const drivers[] = { "af_packet", "af_xdp", "tap", NULL };
+static const char *const drivers[] = { "af_packet", "af_xdp", "packet_gso", "tap", NULL };
 static const char *const slow_threads[] = { "own", "inline", NULL };
 static const char *const cookies[] = { "off", "auto", "always", NULL };
 static const char *const algorithms[] = { "reno", "cubic", "dctcp", "bbr", NULL };
@@ -54,7 +54,9 @@ static const struct mg_conf_key port_columns[] = {
 	    .help = "Kernel interface to use (for tap: to create). One of interface, pci and "
 		    "vdev is given."),
 	COL(driver, ENUM, .names = drivers, .deflt = "af_packet",
-	    .help = "How the interface is driven."),
+	    .help = "How the interface is driven. packet_gso moves segments of up to 64 KiB and is "
+		    "the fastest for bulk data; af_xdp takes the least time for small packets; "
+		    "af_packet runs everywhere; tap makes an interface."),
 	COL(pci, PCI, RANGE(0, MG_CONF_NAME_MAX - 1), .deflt = "",
 	    .help = "PCI address of a device that DPDK drives itself."),
 	COL(vdev, TEXT, RANGE(0, MG_CONF_TEXT_MAX - 1), .deflt = "",

@@ -77,11 +77,13 @@ static int open_port(struct mg_net *net, const struct mg_conf *conf, uint32_t i,
 	static const enum mg_port_driver drivers[] = {
 		[MG_CONF_AF_PACKET] = MG_PORT_AF_PACKET,
 		[MG_CONF_AF_XDP] = MG_PORT_AF_XDP,
+		[MG_CONF_PACKET_GSO] = MG_PORT_PACKET_GSO,
 		[MG_CONF_TAP] = MG_PORT_TAP,
 	};
 	const struct mg_conf_port *row = &conf->ports[i];
 	struct mg_port_conf port = {
 		.name = row->name,
+		.number = (uint16_t)i,
 		.nr_queues = (uint16_t)row->queues,
 		.mtu = (uint16_t)row->mtu,
 		.nr_bufs = share_of_buffers(conf, row),

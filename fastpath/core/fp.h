@@ -35,13 +35,19 @@ struct mg_flow;
 /* What the sender of a packet must know about it. */
 struct mg_fp_pkt {
 	void *handle;  /* the environment's own (an mbuf) */
-	uint8_t *data; /* where the frame starts; headers and payload are contiguous */
-	uint32_t len;  /* bytes of the frame */
+	uint8_t *data; /* where the frame starts */
+	uint32_t len;  /* contiguous bytes there: headers and payload */
+	/* With mg_fp_port.lends: more payload behind them, where the application wrote it; bytes 0: no more. */
+	struct {
+		uint8_t *data;
+		uint32_t bytes;
+	} lent[2];
 	uint16_t port;
 	uint8_t l2_len;
 	uint8_t l3_len;
 	uint8_t l4_len;
 	uint8_t is_v6;
+	bool part_csum; /* the TCP checksum is the port's to finish */
 	uint16_t gso_size; /* payload bytes per wire segment when the frame is larger than the MTU; else 0 */
 };
 
@@ -54,8 +60,8 @@ struct mg_fp_env {
 	/* A packet with room for `len` contiguous bytes, or NULL. Fills handle and data. */
 	bool (*pkt_alloc)(void *ctx, uint16_t port, uint32_t len, struct mg_fp_pkt *ret_pkt);
 	/*
-	 * Takes the packet. The IP and TCP checksum fields hold 0 and the pseudo-header sum respectively if
-	 * the port computes them (caps), else the right sums: see mg_fp_port.
+	 * Takes the packet. With part_csum the TCP checksum field holds the pseudo-header's sum, over the length
+	 * of the whole frame; with tx_csum the IP checksum is 0. Else both are right: see mg_fp_port.
 	 */
 	void (*pkt_send)(void *ctx, const struct mg_fp_pkt *pkt);
 	/* Copies the record into the slow path's ring. False: full; the engine keeps what must not be lost and retries. */
@@ -66,9 +72,10 @@ struct mg_fp_env {
 
 /* What a port can do. */
 struct mg_fp_port {
-	bool tx_csum;       /* computes IPv4 and TCP checksums of frames it sends */
+	bool tx_csum;       /* computes IPv4 and TCP checksums of all frames it sends */
 	bool has_l2;        /* frames start with an Ethernet header */
-	uint32_t gso_bytes; /* largest payload it segments itself; 0: none */
+	uint32_t gso_bytes; /* largest payload it segments itself, finishing the checksums; 0: none */
+	bool lends; /* payload need not be copied: it is sent by reference before the turn ends, checksums too */
 };
 
 struct mg_fp_conf {

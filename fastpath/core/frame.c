@@ -11,6 +11,7 @@
 #include "proto/wire/tcp.h"
 
 #define TS_OPT_LEN 12
+#define LEND_MIN 512 /* copying fewer bytes costs less than another piece */
 
 /* The sums over the template; after every change to it. */
 static void resum(struct mg_flow *f)
@@ -109,6 +110,18 @@ static uint64_t copy_payload(const struct mg_flow *f, uint8_t *dst, uint32_t seq
 	return s;
 }
 
+/* The same pieces by reference. */
+static void lend_payload(const struct mg_flow *f, uint32_t seq, uint32_t len, struct mg_fp_pkt *pkt)
+{
+	uint32_t off = (uint32_t)(f->tx_una + (uint32_t)(seq - f->snd_una)) & f->tx_mask;
+	uint32_t first = mg_min_u32(len, f->tx_mask + 1 - off);
+
+	pkt->lent[0].data = f->tx_ring + off;
+	pkt->lent[0].bytes = first;
+	pkt->lent[1].data = f->tx_ring;
+	pkt->lent[1].bytes = len - first;
+}
+
 /* NOP NOP SACK; returns its length. */
 static uint32_t put_sacks(uint8_t *p, const struct mg_sack_block *blocks, uint8_t n)
 {
@@ -192,16 +205,33 @@ static void note_ack_sent(struct mg_flow *f, const struct mg_fp_segment *s, bool
 		f->flags &= ~(uint32_t)MG_FF_ACK_NOW;
 }
 
+/* The TCP checksum, or the sum over the pseudo-header for the port to start from. */
+static void put_tcp_sum(const struct mg_flow *f, uint8_t *tcp, uint32_t tcp_len, uint32_t len,
+			uint64_t payload_sum, bool part)
+{
+	uint64_t sum = mg_csum_sum(payload_sum, f->pseudo_sum);
+
+	sum = mg_csum_sum(sum, mg_be16((uint16_t)(tcp_len + len)));
+	mg_store_be16(tcp + 16, 0);
+	if (part)
+		mg_csum_store_raw(tcp + 16, sum);
+	else
+		mg_csum_store(tcp + 16, mg_csum_add(sum, tcp, tcp_len));
+}
+
 bool mg_frame_send(struct mg_fp *fp, struct mg_flow *f, const struct mg_fp_segment *s)
 {
 	const struct mg_fp_port *port = mg_fp_port_of(fp, f);
+	bool lend = port->lends && s->len >= LEND_MIN;
+	bool part = port->tx_csum || s->gso != 0 || lend;
+	uint32_t inside = lend ? 0 : s->len; /* payload that is copied */
 	struct mg_sack_block sacks[MG_SACK_BLOCKS_MAX];
 	uint32_t l4_off = (uint32_t)f->l2_len + f->l3_len;
 	uint32_t tcp_len = f->tmpl_len - l4_off;
 	struct mg_fp_pkt pkt;
 	uint8_t nr_sacks = 0;
 	uint8_t *tcp;
-	uint64_t sum;
+	uint64_t sum = 0;
 
 	if (mg_unlikely((f->nr_sack | f->dsack_valid) != 0) && (f->opts & MG_FLOW_SACK))
 		nr_sacks = mg_reass_sacks(fp, f, s->max_sacks, sacks);
@@ -209,7 +239,7 @@ bool mg_frame_send(struct mg_fp *fp, struct mg_flow *f, const struct mg_fp_segme
 		tcp_len += 4 + 8u * nr_sacks;
 	/* Never less than the whole template, so that copying it needs no length. */
 	if (mg_unlikely(!fp->env.pkt_alloc(fp->env.ctx, f->port,
-					   mg_max_u32(l4_off + tcp_len + s->len, sizeof(f->tmpl)),
+					   mg_max_u32(l4_off + tcp_len + inside, sizeof(f->tmpl)),
 					   &pkt))) {
 		mg_fp_count(fp, MG_FPS_TX_NO_PACKET, 1);
 		return false;
@@ -219,15 +249,14 @@ bool mg_frame_send(struct mg_fp *fp, struct mg_flow *f, const struct mg_fp_segme
 	MG_DASSERT(f->snd_una == s->seq || s->len == 0 || mg_seq_lt(f->snd_una, s->seq));
 	tcp_len = put_tcp(fp, f, tcp, s, sacks, nr_sacks);
 	put_ip(f, pkt.data + f->l2_len, tcp_len + s->len, s, port->tx_csum);
-	sum = s->len != 0 ? copy_payload(f, tcp + tcp_len, s->seq, s->len, !port->tx_csum) : 0;
-	sum = mg_csum_sum(sum, f->pseudo_sum);
-	sum = mg_csum_sum(sum, mg_be16((uint16_t)(tcp_len + s->len)));
-	mg_store_be16(tcp + 16, 0);
-	if (port->tx_csum)
-		mg_csum_store_raw(tcp + 16, sum);
-	else
-		mg_csum_store(tcp + 16, mg_csum_add(sum, tcp, tcp_len));
-	pkt.len = l4_off + tcp_len + s->len;
+	pkt.lent[0].bytes = 0;
+	if (lend)
+		lend_payload(f, s->seq, s->len, &pkt);
+	else if (s->len != 0)
+		sum = copy_payload(f, tcp + tcp_len, s->seq, s->len, !part);
+	put_tcp_sum(f, tcp, tcp_len, s->len, sum, part);
+	pkt.len = l4_off + tcp_len + inside;
+	pkt.part_csum = part;
 	pkt.port = f->port;
 	pkt.l2_len = f->l2_len;
 	pkt.l3_len = f->l3_len;

@@ -6,8 +6,8 @@
  *          change, options for SACK, and the payload copied out of the tx ring. Checksums are finished here
  *          unless the port does it; the sums of what never changes are kept with the template. This is
  *          the only place in the engine that writes bytes of packets.
- *          With tx_csum the TCP field holds the pseudo-header's sum with the length of the whole frame's
- *          segment, for GSO frames too (what virtio-net wants).
+ *          Where the port finishes the TCP checksum, its field holds the pseudo-header's sum with the length
+ *          of the whole frame's segment, for GSO frames too (what virtio-net wants).
  * Threads: one worker.
  */
 #ifndef MG_FP_FRAME_H

@@ -195,7 +195,19 @@ static uint32_t frame_max(const struct mg_fp *fp, const struct mg_flow *f, const
 	if (gso < 2u * f->mss || mg_flow_is_urgent(f)) /* each segment has a pointer of its own */
 		return f->mss;
 	gso = mg_min_u32(gso, p->budget * f->mss);
+	/* What is paced leaves in steps of the pacer: a frame is one. */
+	if (f->pace_ns_q10 != 0)
+		gso = mg_min_u32(gso, mg_max_u32(mg_pacer_burst_bytes(f), 2u * f->mss));
 	return gso - gso % f->mss;
+}
+
+/*
+ * A piece of a large frame is not worth a frame of its own while ACKs are on their way that will open the
+ * window further: wait for a third of it. What is out then (more than two segments) makes the peer answer.
+ */
+static bool wait_for_more(const struct mg_flow *f, uint32_t len, uint32_t max)
+{
+	return len < mg_min_u32(max, f->cwnd / 3) && f->recovery == MG_REC_OPEN;
 }
 
 /* Nagle, Minshall's way: one small segment may be out; and CORK. A FIN or urgent data sends everything. */
@@ -223,7 +235,8 @@ static uint32_t next_len(const struct mg_fp *fp, struct mg_flow *f, struct pass 
 	int32_t wnd_left = mg_seq_diff(f->snd_una + f->snd_wnd, f->snd_nxt);
 	uint32_t wnd = wnd_left > 0 ? (uint32_t)wnd_left : 0;
 	uint32_t room = cwnd_room(f);
-	uint32_t len = mg_min_u32(avail, frame_max(fp, f, p));
+	uint32_t max = frame_max(fp, f, p);
+	uint32_t len = mg_min_u32(avail, max);
 	uint32_t tail;
 
 	p->probe = mg_unlikely(f->mtup_state == MG_MTUPROBE_ASKED) &&
@@ -232,7 +245,7 @@ static uint32_t next_len(const struct mg_fp *fp, struct mg_flow *f, struct pass 
 		return f->mtup_bytes;
 	if (len > room) {
 		len = room;
-		if (len < f->mss) {
+		if (len < f->mss || (max > f->mss && wait_for_more(f, len, max))) {
 			f->flags |= MG_FF_BLOCK_CWND;
 			return 0;
 		}
@@ -279,7 +292,7 @@ static void note_sent(struct mg_fp *fp, struct mg_flow *f, uint32_t len, uint32_
 	f->snd_nxt += seq_len;
 	f->prr_out += seq_len;
 	f->last_sent_ns = now;
-	if (len < f->mss)
+	if (len < f->mss || partial(len, f->mss) != 0)
 		f->snd_sml = f->snd_nxt;
 	mg_pacer_spend(f, len, now);
 	mg_fp_count(fp, MG_FPS_TX_BYTES, len);

@@ -11,6 +11,7 @@
 #ifndef MG_PACER_H
 #define MG_PACER_H
 #include "fastpath/core/flow.h"
+#include "proto/base/bits.h"
 
 #define MG_PACER_WAKE_NS (64 * 1000) /* no more often than that */
 
@@ -31,6 +32,13 @@ static inline uint64_t mg_pacer_wake_ns(const struct mg_flow *f)
 	uint64_t gap_ns = (uint64_t)f->mss * f->pace_ns_q10 >> 10;
 
 	return f->pace_next_ns + (gap_ns < MG_PACER_WAKE_NS ? MG_PACER_WAKE_NS - gap_ns : 0);
+}
+
+/* Bytes that a paced flow may send at once. */
+static inline uint32_t mg_pacer_burst_bytes(const struct mg_flow *f)
+{
+	return (uint32_t)mg_min_u64(((uint64_t)f->pace_burst_ns << 10) / f->pace_ns_q10,
+				    UINT32_MAX);
 }
 
 void mg_pacer_spend(struct mg_flow *f, uint32_t bytes, uint64_t now_ns);

@@ -2,7 +2,8 @@
 /*
  * port.h - a network port: queues of packet buffers, with something to sleep on.
  *
- * Idea:    every port is a DPDK device, so ethdev is the vtable; what is added here is what ethdev
+ * Idea:    a port is a DPDK device, with ethdev as the vtable, or packet sockets of our own
+ *          (pktsock.h), which carry segments larger than the MTU. What is added here is what ethdev
  *          does not know about kernel interfaces: a descriptor per receive queue to sleep on,
  *          errors that name the cure, an XDP program that goes away with us, and putting the
  *          interface back as it was.
@@ -23,16 +24,19 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
+#include "fastpath/io/pktsock.h"
+
 #define MG_PORT_QUEUES_MAX 16
 #define MG_PORT_BURST 32
 #define MG_PORT_NAME_BYTES 32
 
 enum mg_port_driver {
-	MG_PORT_AF_PACKET, /* over a kernel interface, by packet sockets */
-	MG_PORT_AF_XDP,    /* over a kernel interface, by XDP sockets */
-	MG_PORT_TAP,       /* makes a kernel interface */
-	MG_PORT_PCI,       /* a device bound to vfio, named in mg_eal_conf.pci too */
-	MG_PORT_VDEV,      /* any DPDK virtual device, as its string */
+	MG_PORT_AF_PACKET,  /* over a kernel interface, by packet sockets */
+	MG_PORT_AF_XDP,     /* over a kernel interface, by XDP sockets */
+	MG_PORT_PACKET_GSO, /* the same by packet sockets of our own, which carry large segments */
+	MG_PORT_TAP,        /* makes a kernel interface */
+	MG_PORT_PCI,        /* a device bound to vfio, named in mg_eal_conf.pci too */
+	MG_PORT_VDEV,       /* any DPDK virtual device, as its string */
 };
 
 /* What a port does itself; what it does not, the worker does in software. */
@@ -43,12 +47,15 @@ enum mg_port_cap {
 	MG_PORT_CAP_TSO = 1u << 3,
 	MG_PORT_CAP_MULTI_SEG = 1u << 4, /* chains of buffers may be sent */
 	MG_PORT_CAP_RSS = 1u << 5, /* a flow's packets stay on one queue, by the device's hash */
+	MG_PORT_CAP_TX_COPIES = 1u
+				<< 6, /* what buffers point to is copied before transmit returns */
 };
 
 struct mg_port_conf {
 	const char *name; /* unique in the process; letters, digits, '-', '_' */
+	uint16_t number;  /* likewise; below MG_PORT_QUEUES_MAX */
 	enum mg_port_driver driver;
-	const char *interface; /* AF_PACKET, AF_XDP: must exist; TAP: is made */
+	const char *interface; /* TAP: is made; the others': must exist */
 	const char *device;    /* PCI: address; VDEV: "net_memif0,role=client,..." */
 	uint16_t nr_queues;    /* 0: all that the interface uses (AF_XDP), else 1 */
 	uint16_t mtu;          /* 0: as the interface has it (others: 1500) */
@@ -61,12 +68,13 @@ struct mg_port_conf {
 struct mg_port_undo;
 
 struct mg_port {
-	uint16_t id;        /* DPDK's */
+	uint16_t id;        /* DPDK's, or above all of its own: mbuf.port */
 	uint16_t nr_queues; /* receive queues = transmit queues */
 	uint16_t mtu;
 	uint8_t mac[6];
 	uint32_t caps; /* enum mg_port_cap */
 	struct rte_mempool *pool[MG_PORT_QUEUES_MAX];
+	struct mg_pktsock *sock[MG_PORT_QUEUES_MAX]; /* PACKET_GSO; else NULL */
 	int rx_fd[MG_PORT_QUEUES_MAX]; /* readable when the queue has packets; -1: nothing to sleep on */
 	char name[MG_PORT_NAME_BYTES];
 	struct mg_port_undo *undo; /* what close has to put back */
@@ -96,6 +104,8 @@ void mg_port_stats(const struct mg_port *port, struct mg_port_stats *ret_stats);
 static inline uint16_t mg_port_rx(const struct mg_port *port, uint16_t queue,
 				  struct rte_mbuf **bufs, uint16_t n)
 {
+	if (port->sock[queue] != NULL)
+		return mg_pktsock_rx(port->sock[queue], bufs, n);
 	return rte_eth_rx_burst(port->id, queue, bufs, n);
 }
 
@@ -106,6 +116,8 @@ static inline uint16_t mg_port_rx(const struct mg_port *port, uint16_t queue,
 static inline uint16_t mg_port_tx(const struct mg_port *port, uint16_t queue,
 				  struct rte_mbuf **bufs, uint16_t n)
 {
+	if (port->sock[queue] != NULL)
+		return mg_pktsock_tx(port->sock[queue], bufs, n);
 	return rte_eth_tx_burst(port->id, queue, bufs, n);
 }
 

@@ -27,6 +27,7 @@
 
 #include "fastpath/io/errtext.h"
 #include "fastpath/io/port_dev.h"
+#include "fastpath/io/port_packet.h"
 #include "fastpath/io/xdp.h"
 
 #define POOL_CACHE 256
@@ -49,6 +50,7 @@ struct mg_port_undo {
 	bool plugged, configured, started;
 	struct mg_xdp *xdp;
 	bool has_xdp;
+	struct mg_port_packet packet;
 	ino_t rx_ino[MG_PORT_QUEUES_MAX]; /* of rx_fd: to know them again */
 	char dev_name[MG_PORT_DEV_NAME_BYTES];
 	char dev_args[MG_PORT_DEV_ARGS_BYTES];
@@ -299,7 +301,7 @@ static int make_pool(struct opening *o, uint16_t queue)
 	room += RTE_PKTMBUF_HEADROOM;
 	(void)snprintf(name, sizeof(name), "p%u.%u", o->port->id, queue);
 	o->port->pool[queue] = rte_pktmbuf_pool_create(name, n - 1, POOL_CACHE, 0, (uint16_t)room,
-						       rte_eth_dev_socket_id(o->port->id));
+						       SOCKET_ID_ANY);
 	if (o->port->pool[queue] == NULL)
 		return mg_errtext(o->err, o->errlen, -ENOMEM,
 				  "port %s: queue %u needs %u MiB for "
@@ -420,10 +422,27 @@ static int start(struct opening *o)
 
 /* ---- open, close ----------------------------------------------------------------------------- */
 
+/* Packet sockets of our own: no device, but the same pools and the same undo. */
+static int open_packet(struct opening *o)
+{
+	struct mg_port_undo *u = o->undo;
+	int rc = 0;
+
+	o->port->id = (uint16_t)(RTE_MAX_ETHPORTS - 1 - u->conf.number);
+	for (uint16_t q = 0; rc == 0 && q < o->port->nr_queues; q++)
+		rc = make_pool(o, q);
+	if (rc == 0)
+		rc = mg_port_packet_open(&u->packet, &u->conf, &u->netif, o->port, o->err,
+					 o->errlen);
+	return rc;
+}
+
 static int bring_up(struct opening *o)
 {
 	int rc = prepare_interface(o);
 
+	if (rc == 0 && o->undo->conf.driver == MG_PORT_PACKET_GSO)
+		return open_packet(o);
 	if (rc == 0)
 		rc = plug(o);
 	if (rc < 0)
@@ -506,6 +525,7 @@ void mg_port_close(struct mg_port *port)
 
 	if (u == NULL)
 		return;
+	mg_port_packet_close(&u->packet, port);
 	if (u->promiscuous)
 		(void)rte_eth_promiscuous_disable(port->id);
 	/* Before the driver closes: it complains when it finds the program held by a link. */
@@ -529,6 +549,8 @@ void mg_port_flush(const struct mg_port *port, uint16_t queue)
 {
 	enum mg_rxfd_kind kind = port->undo->traits->fd_kind;
 
+	if (port->sock[queue] != NULL)
+		return; /* nothing waits in it */
 	if ((kind == MG_RXFD_PACKET || kind == MG_RXFD_XDP) && port->rx_fd[queue] >= 0)
 		(void)send(port->rx_fd[queue], NULL, 0,
 			   MSG_DONTWAIT); /* refused again: TCP repeats */
@@ -547,6 +569,10 @@ void mg_port_stats(const struct mg_port *port, struct mg_port_stats *ret_stats)
 {
 	struct rte_eth_stats st = { 0 };
 
+	if (port->sock[0] != NULL) {
+		mg_port_packet_stats(port, ret_stats);
+		return;
+	}
 	(void)rte_eth_stats_get(port->id, &st); /* zero for a device that counts nothing */
 	*ret_stats = (struct mg_port_stats){
 		.rx_packets = st.ipackets,

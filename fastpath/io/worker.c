@@ -20,6 +20,7 @@
 
 #define COMMANDS_PER_TURN 256
 #define DOORBELLS_PER_TURN 128
+#define GSO_BYTES 65536                       /* as much as IPv4 takes */
 #define HOUSEKEEPING_NS (1000 * MG_NS_PER_MS) /* longest sleep */
 
 static uint64_t clock_ns(void)
@@ -55,8 +56,11 @@ static bool env_event(void *ctx, const struct mg_msg *ev)
 
 	if (room == NULL)
 		return false;
-	if (mg_unlikely(ev->type == MG_EV_APP_DEL))
-		wake_all(w); /* its eventfds are closed as soon as this is heard */
+	if (mg_unlikely(ev->type == MG_EV_APP_DEL)) {
+		/* Its eventfds are closed and its rings are gone as soon as this is heard. */
+		wake_all(w);
+		mg_worker_tx_flush(w);
+	}
 	memcpy(room, ev, ev->len);
 	mg_msgring_commit(w->conf.events, ev->len);
 	w->wake_slow = true;
@@ -131,6 +135,11 @@ static int new_engine(struct mg_worker *w)
 		fp->ports[p].has_l2 = true;
 		fp->ports[p].tx_csum = (caps & MG_PORT_CAP_TX_TCP_CSUM) != 0 &&
 				       (caps & MG_PORT_CAP_TX_IP_CSUM) != 0;
+		/* Others' queues send later, when the payload may be gone; they get ordinary frames. */
+		if ((caps & MG_PORT_CAP_TX_COPIES) == 0 || w->ports[p].queue < 0)
+			continue;
+		fp->ports[p].lends = true;
+		fp->ports[p].gso_bytes = (caps & MG_PORT_CAP_TSO) != 0 ? GSO_BYTES : 0;
 	}
 	w->fp_bytes = mg_fp_bytes(fp);
 	/* Zero pages that the engine touches only as connections come. */
@@ -158,6 +167,7 @@ int mg_worker_new(const struct mg_worker_conf *conf, struct mg_worker **ret_work
 	memset(w, 0, sizeof(*w));
 	w->conf = *conf;
 	deal_queues(w);
+	mg_worker_lend_init(w);
 	err = mg_idle_init(&w->idle, conf->spin_ns);
 	if (err < 0)
 		goto free_worker;

@@ -52,7 +52,8 @@ struct mg_worker {
 	uint16_t port_of_dev[RTE_MAX_ETHPORTS]; /* DPDK's port id to our index */
 	bool wake_slow;                         /* events were pushed in this turn */
 	uint32_t nr_wakes;
-	int wakes[MG_WORKER_WAKES_MAX]; /* eventfds to write at the turn's end */
+	int wakes[MG_WORKER_WAKES_MAX];       /* eventfds to write at the turn's end */
+	struct rte_mbuf_ext_shared_info lent; /* of buffers that point into applications' rings */
 	uint64_t slow_next_ns;
 	uint64_t io_cycles; /* of this turn: not our own code */
 	bool worked;        /* something was found in this turn */
@@ -92,6 +93,7 @@ void mg_worker_rx_frame(struct mg_worker *w, uint16_t port, const uint8_t *frame
 /* Sending (worker_tx.c). */
 bool mg_worker_pkt_alloc(void *ctx, uint16_t port, uint32_t len, struct mg_fp_pkt *ret_pkt);
 void mg_worker_pkt_send(void *ctx, const struct mg_fp_pkt *pkt);
+void mg_worker_lend_init(struct mg_worker *w);
 /* A complete frame of the slow path. */
 void mg_worker_tx_frame(struct mg_worker *w, uint16_t port, const uint8_t *frame, uint32_t len);
 /* Gives everything collected to the ports: one call each. */

@@ -81,15 +81,47 @@ static void send_mbuf(struct mg_worker *w, uint16_t port, struct rte_mbuf *m)
 static void set_offloads(const struct mg_port *port, struct rte_mbuf *m,
 			 const struct mg_fp_pkt *pkt)
 {
-	if ((port->caps & MG_PORT_CAP_TX_TCP_CSUM) == 0)
+	if (!pkt->part_csum)
 		return;
 	m->tx_offload = rte_mbuf_tx_offload(pkt->l2_len, pkt->l3_len, pkt->l4_len, pkt->gso_size, 0,
 					    0, 0);
 	m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM |
-		       (pkt->is_v6 ? RTE_MBUF_F_TX_IPV6
-				   : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM);
+		       (pkt->is_v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
+	if (!pkt->is_v6 && (port->caps & MG_PORT_CAP_TX_IP_CSUM) != 0)
+		m->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
 	if (pkt->gso_size != 0)
 		m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+}
+
+/* Nothing to do: what was lent is the application's. */
+static void keep(void *addr, void *opaque)
+{
+	(void)addr;
+	(void)opaque;
+}
+
+/* A buffer that points to lent payload at the end of the chain; false: none is free. */
+static bool append_lent(struct mg_worker *w, uint16_t port, struct rte_mbuf *head, uint8_t *data,
+			uint32_t bytes)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pool_of(&w->ports[port]));
+
+	if (m == NULL)
+		return false;
+	rte_mbuf_ext_refcnt_update(&w->lent, 1);
+	rte_pktmbuf_attach_extbuf(m, data, RTE_BAD_IOVA, (uint16_t)bytes, &w->lent);
+	m->data_len = (uint16_t)bytes;
+	m->pkt_len = bytes;
+	if (rte_pktmbuf_chain(head, m) == 0)
+		return true;
+	rte_pktmbuf_free(m);
+	return false;
+}
+
+void mg_worker_lend_init(struct mg_worker *w)
+{
+	w->lent.free_cb = keep;
+	rte_mbuf_ext_refcnt_set(&w->lent, 1); /* ours: it never gets free */
 }
 
 void mg_worker_pkt_send(void *ctx, const struct mg_fp_pkt *pkt)
@@ -99,6 +131,13 @@ void mg_worker_pkt_send(void *ctx, const struct mg_fp_pkt *pkt)
 
 	m->data_len = (uint16_t)pkt->len;
 	m->pkt_len = pkt->len;
+	for (uint32_t i = 0; i < 2 && pkt->lent[i].bytes != 0; i++) {
+		if (append_lent(w, pkt->port, m, pkt->lent[i].data, pkt->lent[i].bytes))
+			continue;
+		rte_pktmbuf_free(m); /* as if the wire had lost it */
+		mg_worker_count(w, MG_WS_tx_no_buffer, 1);
+		return;
+	}
 	set_offloads(w->ports[pkt->port].port, m, pkt);
 	send_mbuf(w, pkt->port, m);
 }

@@ -7,7 +7,7 @@
  *          in the peer's network namespace send frames by a raw socket: one in flight, many in
  *          flight, one after a pause; and then nothing.
  * Use:     ip netns exec DUT portbench DRIVER INTERFACE PEER_NETNS PEER_INTERFACE [SPIN_US [BUDGET]]
- *          DRIVER: af_packet, af_xdp, tap (PEER_NETNS "-": this one; a tap is its own peer).
+ *          DRIVER: af_packet, af_xdp, packet_gso, tap (PEER_NETNS "-": this one; a tap is its own peer).
  * Threads: two processes: the echo on the last CPU, the sender on the first.
  */
 #include <arpa/inet.h>
@@ -383,6 +383,8 @@ static int parse_driver(const char *name, enum mg_port_driver *ret)
 		*ret = MG_PORT_AF_PACKET;
 	else if (strcmp(name, "af_xdp") == 0)
 		*ret = MG_PORT_AF_XDP;
+	else if (strcmp(name, "packet_gso") == 0)
+		*ret = MG_PORT_PACKET_GSO;
 	else if (strcmp(name, "tap") == 0)
 		*ret = MG_PORT_TAP;
 	else
@@ -398,8 +400,9 @@ int main(int argc, char **argv)
 	int rc, status = 0;
 
 	if (argc < 5 || parse_driver(argv[1], &conf.driver) < 0) {
-		fprintf(stderr, "usage: portbench af_packet|af_xdp|tap INTERFACE PEER_NETNS "
-				"PEER_INTERFACE [SPIN_US [BUSY_BUDGET]]\n");
+		fprintf(stderr,
+			"usage: portbench af_packet|af_xdp|packet_gso|tap INTERFACE PEER_NETNS "
+			"PEER_INTERFACE [SPIN_US [BUSY_BUDGET]]\n");
 		return 2;
 	}
 	conf.interface = argv[2];

@@ -152,7 +152,7 @@ WRONG_FILES = [
     ("log: {level: loud}\n", 1, "log.level", '"loud"', "error, warn, info or debug"),
     ("instance: a/b\n", 1, "instance", '"a/b"', "letters, digits, . _ and -, 1..31 characters"),
     ("ports:\n  - name: a\n    interface: e\n    driver: e1000\n", 4, "ports[0].driver", '"e1000"',
-     "af_packet, af_xdp or tap"),
+     "af_packet, af_xdp, packet_gso or tap"),
     ("ports:\n- {name: a, interface: e, addresses: [10.0.0.300/24]}\n", 2, "ports[0].addresses[0]",
      '"10.0.0.300/24"', "IPv4 address and prefix length such as 192.0.2.10/24"),
     ("ports: [{name: a}]\n", 1, "ports[0]", "no device", "exactly one of interface, pci and vdev"),

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""mangod against the kernel's TCP over one driver: traffic.py af_packet|af_xdp|tap [WORD...]"""
+"""mangod against the kernel's TCP over one driver: traffic.py af_packet|af_xdp|packet_gso|tap [WORD...]"""
 import hashlib
 import os
 import random

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "proto/wire/checksum.h"
 #include "proto/wire/frame.h"
+#include "test/lib/bigframe.h"
 
 #define START_NS (100 * MG_NS_PER_S)
 
@@ -44,22 +44,6 @@ static bool pkt_alloc(void *ctx, uint16_t port, uint32_t len, struct mg_fp_pkt *
 	return true;
 }
 
-/* With offload the field holds the pseudo-header's sum: finish it as a port would. */
-static void finish_checksums(const struct fb *b, const struct mg_fp_pkt *pkt)
-{
-	uint8_t *ip = pkt->data + pkt->l2_len;
-	uint8_t *tcp = ip + pkt->l3_len;
-	uint32_t len = pkt->len - pkt->l2_len - pkt->l3_len;
-
-	if (!b->conf.tx_csum)
-		return;
-	if (!pkt->is_v6) {
-		assert_int_equal(ip[10] | ip[11], 0);
-		mg_csum_store(ip + 10, mg_csum_add(0, ip, 20));
-	}
-	mg_csum_store(tcp + 16, mg_csum_add(0, tcp, len));
-}
-
 static void pkt_send(void *ctx, const struct mg_fp_pkt *pkt)
 {
 	struct fb *b = ctx;
@@ -68,8 +52,8 @@ static void pkt_send(void *ctx, const struct mg_fp_pkt *pkt)
 	int err;
 
 	assert_true(b->out_tail - b->out_head < FB_FRAMES);
-	finish_checksums(b, pkt);
-	err = mg_wire_parse_frame(pkt->data, pkt->len, b->conf.no_l2 ? MG_RX_NO_L2 : 0, &v);
+	b->last_len = mg_bigframe_flatten(pkt, b->conf.tx_csum, b->last_frame);
+	err = mg_wire_parse_frame(b->last_frame, b->last_len, b->conf.no_l2 ? MG_RX_NO_L2 : 0, &v);
 	assert_int_equal(err, 0);
 	assert_int_equal(v.kind, MG_FRAME_TCP);
 	assert_true(mg_addr_eq(&v.seg.tuple.raddr, &b->flow->tuple.laddr));
@@ -95,8 +79,6 @@ static void pkt_send(void *ctx, const struct mg_fp_pkt *pkt)
 	}
 	for (uint32_t i = 0; i < o->len; i++)
 		assert_int_equal(v.seg.payload.data[i], fb_tx_pattern((uint64_t)o->seq + i));
-	memcpy(b->last_frame, pkt->data, pkt->len);
-	b->last_len = pkt->len;
 	b->out_tail++;
 }
 
@@ -191,7 +173,8 @@ static void make_engine(struct fb *b)
 		.now_ns = START_NS,
 		.ports = { { .tx_csum = b->conf.tx_csum,
 			     .has_l2 = !b->conf.no_l2,
-			     .gso_bytes = b->conf.gso_bytes } },
+			     .gso_bytes = b->conf.gso_bytes,
+			     .lends = b->conf.lends } },
 	};
 	struct mg_fp_env env = { b, pkt_alloc, pkt_send, event, wake };
 	size_t bytes = mg_fp_bytes(&conf);

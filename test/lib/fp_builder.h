@@ -49,6 +49,7 @@ struct fb_conf {
 	uint32_t challenge_per_s; /* [1000] */
 	uint64_t pacing_Bps;
 	bool tx_csum;
+	bool lends;
 	bool no_l2;
 	bool v6;
 	bool keep_quick; /* leave the quick ACKs of the start on */

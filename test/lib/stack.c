@@ -13,6 +13,7 @@
 #include "proto/base/time.h"
 #include "proto/wire/frame.h"
 #include "slowpath/core/engine.h"
+#include "test/lib/bigframe.h"
 
 #define RING_BYTES (4u << 20)
 #define TAKEN_MAX 8
@@ -36,6 +37,8 @@ struct mg_stack {
 	uint32_t starve;
 	struct mg_rng rng;
 	uint64_t now_ns;
+	struct mg_bigmerge merge;
+	uint8_t big[MG_BIGFRAME_BYTES];
 };
 
 static bool env_pkt_alloc(void *ctx, uint16_t port, uint32_t len, struct mg_fp_pkt *ret_pkt)
@@ -53,12 +56,22 @@ static bool env_pkt_alloc(void *ctx, uint16_t port, uint32_t len, struct mg_fp_p
 	return true;
 }
 
+static void send_segment(void *ctx, const uint8_t *frame, uint32_t len)
+{
+	struct mg_stack *s = ctx;
+
+	MG_ASSERT(len <= (uint32_t)s->conf.mtu + 14);
+	s->conf.tx(s->conf.ctx, frame, len);
+}
+
 static void env_pkt_send(void *ctx, const struct mg_fp_pkt *pkt)
 {
 	struct mg_stack *s = ctx;
 
-	MG_ASSERT(pkt->len <= (uint32_t)s->conf.mtu + 14);
-	s->conf.tx(s->conf.ctx, pkt->data, pkt->len);
+	uint32_t len = mg_bigframe_flatten(pkt, false, s->big);
+
+	MG_ASSERT(s->conf.gso || len <= (uint32_t)s->conf.mtu + 14);
+	mg_bigframe_split(pkt, s->big, len, send_segment, s);
 	free(pkt->handle);
 	s->pkts_held--;
 	s->moved = true;
@@ -211,6 +224,8 @@ static void new_fp(struct mg_stack *s)
 				 .wake = env_fp_wake };
 
 	conf.ports[0].has_l2 = true;
+	conf.ports[0].gso_bytes = c->gso ? 65536 : 0;
+	conf.ports[0].lends = c->gso;
 	MG_ASSERT(mg_fp_init(take_for(s, mg_fp_bytes(&conf)), &conf, &env, &s->fp) == 0);
 }
 
@@ -314,13 +329,14 @@ static void to_slow(struct mg_stack *s, const uint8_t *frame, uint32_t len, uint
 	mg_msgring_commit(&s->events, bytes);
 }
 
-void mg_stack_rx(struct mg_stack *s, const uint8_t *frame, uint32_t len, uint64_t now_ns)
+static void rx(struct mg_stack *s, const uint8_t *frame, uint32_t len, uint16_t gso_size,
+	       uint64_t now_ns)
 {
+	const struct mg_frame_bytes in = { .data = frame, .len = len, .gso_size = gso_size };
 	struct mg_frame_view view;
 	struct mg_flow *flow;
 
-	s->now_ns = now_ns;
-	if (mg_wire_parse_frame(frame, len, 0, &view) < 0)
+	if (mg_wire_parse_packet(&in, &view) < 0)
 		return;
 	if (view.kind != MG_FRAME_TCP) {
 		to_slow(s, frame, len, MG_PKT_NOT_TCP);
@@ -331,6 +347,31 @@ void mg_stack_rx(struct mg_stack *s, const uint8_t *frame, uint32_t len, uint64_
 		to_slow(s, frame, len, MG_PKT_NO_FLOW);
 	else if (mg_fp_rx(s->fp, flow, &view.seg, now_ns) == MG_FP_TO_SLOW)
 		to_slow(s, frame, len, MG_PKT_EXCEPTION);
+}
+
+/* What was merged is received before anything else happens. */
+static void take_merged(struct mg_stack *s, uint64_t now_ns)
+{
+	struct mg_bigmerge *m = &s->merge;
+	uint32_t len = m->len;
+
+	m->len = 0;
+	if (len != 0)
+		rx(s, m->frame, len, m->payload > m->gso_size ? m->gso_size : 0, now_ns);
+}
+
+void mg_stack_rx(struct mg_stack *s, const uint8_t *frame, uint32_t len, uint64_t now_ns)
+{
+	s->now_ns = now_ns;
+	if (!s->conf.gro) {
+		rx(s, frame, len, 0, now_ns);
+		return;
+	}
+	if (mg_bigmerge_add(&s->merge, frame, len))
+		return;
+	take_merged(s, now_ns);
+	if (!mg_bigmerge_add(&s->merge, frame, len))
+		rx(s, frame, len, 0, now_ns);
 }
 
 static void obey(struct mg_stack *s, const struct mg_msg *cmd, uint64_t now_ns)
@@ -374,6 +415,7 @@ void mg_stack_turn(struct mg_stack *s, uint64_t now_ns)
 	uint32_t turns = 0;
 
 	s->now_ns = now_ns;
+	take_merged(s, now_ns);
 	do {
 		MG_ASSERT(turns++ < TURNS_MAX);
 		s->moved = false;

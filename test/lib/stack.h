@@ -25,6 +25,8 @@ struct mg_stack_conf {
 		addr6; /* any: no IPv6; else in a /64, and a link-local address comes with it */
 	struct mg_mac mac;
 	uint16_t mtu;
+	bool gso; /* its port takes frames of up to 64 KiB, by reference (test/lib/bigframe) */
+	bool gro; /* ... and merges what arrives between two turns */
 	uint64_t seed;
 	uint64_t now_ns;
 	uint32_t conns_max;

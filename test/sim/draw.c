@@ -354,6 +354,18 @@ static void keep_alive(struct mg_sim_scenario *sc)
 	}
 }
 
+/* A third of the worlds have ports with large segments, on either side; drawn apart from all else. */
+static void draw_ports(struct mg_sim_scenario *sc, uint64_t seed)
+{
+	struct mg_rng r;
+
+	mg_rng_init(&r, seed ^ 0x6750);
+	for (int h = 0; h < 2; h++) {
+		sc->host[h].gso = one_in(&r, 3);
+		sc->host[h].gro = one_in(&r, 3);
+	}
+}
+
 void mg_sim_scenario_draw(struct mg_sim_scenario *sc, uint64_t seed)
 {
 	struct mg_rng r;
@@ -369,6 +381,7 @@ void mg_sim_scenario_draw(struct mg_sim_scenario *sc, uint64_t seed)
 	draw_host(sc, &r, 1);
 	draw_buffers(sc, seed);
 	draw_behaviour(sc, &r);
+	draw_ports(sc, seed);
 	(void)snprintf(sc->family, sizeof(sc->family), "%s", families[family].name);
 	families[family].draw(sc, &r);
 	draw_families(sc, &r);

@@ -405,7 +405,7 @@ static void wrong_rows(void **state)
 		{ "ports:\n  - interface: eth0\n",
 		  "f.yaml:2: ports[0].name: found nothing, allowed: a value in every entry of ports" },
 		{ "ports:\n  - name: a\n    interface: eth0\n    driver: e1000\n",
-		  "f.yaml:4: ports[0].driver: found \"e1000\", allowed: af_packet, af_xdp or tap" },
+		  "f.yaml:4: ports[0].driver: found \"e1000\", allowed: af_packet, af_xdp, packet_gso or tap" },
 		{ "ports:\n  - name: a\n    interface: eth0\n  - name: b\n    interface: eth1\n    mtu: 20\n",
 		  "f.yaml:6: ports[1].mtu: found \"20\", allowed: 576..9000 (bytes) or auto" },
 		{ "ports:\n  - {name: a, interface: interface-too-long}\n",

@@ -82,17 +82,17 @@ static void families_ports_and_options(void **state)
 static void frames_for_the_port_to_segment(void **state)
 {
 	(void)state;
-	fb_open(&b, &(struct fb_conf){ .gso_bytes = 65536, .tx_csum = true, .cwnd = 40000 });
+	fb_open(&b, &(struct fb_conf){ .gso_bytes = 65536, .tx_csum = true, .cwnd = 48000 });
 	fb_app_write(&b, 30500);
 	FB_TX(&b, 0, 30500, ACK | PSH);
 	assert_int_equal(b.out[0].gso, 1000);
 	FB_TX_NONE(&b);
 	/* The window cuts to whole segments. */
 	fb_app_write(&b, 20000);
-	FB_TX(&b, 30500, 9000, ACK);
+	FB_TX(&b, 30500, 17000, ACK);
 	FB_TX_NONE(&b);
-	FB_RX(&b, .ack = 39500);
-	FB_TX(&b, 39500, 11000, ACK | PSH);
+	FB_RX(&b, .ack = 47500);
+	FB_TX(&b, 47500, 3000, ACK | PSH);
 	FB_RX(&b, .ack = 50500);
 	/* Small tails follow Nagle. */
 	fb_app_write(&b, 100);
@@ -102,6 +102,75 @@ static void frames_for_the_port_to_segment(void **state)
 	FB_TX_NONE(&b);
 	FB_RX(&b, .ack = 52600);
 	FB_TX(&b, 52600, 100, ACK);
+	fb_close(&b);
+}
+
+/* Each ACK lets a little more out; it is collected for a frame of a third of the window. */
+static void large_frames_wait_for_acks(void **state)
+{
+	(void)state;
+	fb_open(&b, &(struct fb_conf){ .gso_bytes = 65536, .lends = true, .cwnd = 30000 });
+	fb_app_write(&b, 50000);
+	FB_TX(&b, 0, 30000, ACK);
+	for (uint32_t acked = 2000; acked < 10000; acked += 2000) {
+		FB_RX(&b, .ack = acked);
+		FB_TX_NONE(&b);
+	}
+	FB_RX(&b, .ack = 10000);
+	FB_TX(&b, 30000, 10000, ACK);
+	/* All that is left is no piece of something larger. */
+	FB_RX(&b, .ack = 40000);
+	FB_TX(&b, 40000, 10000, ACK | PSH);
+	fb_close(&b);
+}
+
+/* Whatever is lost of a large frame goes out again by segments; the rest of it stays SACKed. */
+static void parts_of_a_large_frame_again(void **state)
+{
+	(void)state;
+	fb_open(&b,
+		&(struct fb_conf){
+			.gso_bytes = 65536, .lends = true, .cwnd = 40000, .flags = MG_FLOW_SACK });
+	fb_app_write(&b, 20000);
+	FB_TX(&b, 0, 20000, ACK | PSH);
+	fb_run(&b, FB_MS(10));
+	FB_RX(&b, .ack = 5000, .nr_sack = 1, .sack = { { 7000, 20000 } });
+	fb_run(&b, FB_MS(2));
+	FB_TX(&b, 5000, 1000, ACK | PSH);
+	FB_TX(&b, 6000, 1000, ACK | PSH);
+	FB_TX_NONE(&b);
+	FB_RX(&b, .ack = 20000);
+	assert_int_equal(fb_stat(&b, MG_FPS_TX_RETRANS), 2);
+	fb_close(&b);
+}
+
+/* The last segment of a frame is small: Nagle knows, as if it had gone alone. */
+static void tail_of_a_large_frame(void **state)
+{
+	(void)state;
+	fb_open(&b, &(struct fb_conf){ .gso_bytes = 65536, .lends = true, .cwnd = 40000 });
+	fb_app_write(&b, 4500);
+	FB_TX(&b, 0, 4500, ACK | PSH);
+	fb_app_write(&b, 100);
+	FB_TX_NONE(&b);
+	FB_RX(&b, .ack = 4500);
+	FB_TX(&b, 4500, 100, ACK | PSH);
+	FB_RX(&b, .ack = 4600);
+	fb_close(&b);
+}
+
+/* A paced flow sends no more at once than the pacer's step, or two segments. */
+static void paced_frames_are_short(void **state)
+{
+	(void)state;
+	fb_open(&b, &(struct fb_conf){ .gso_bytes = 65536,
+				       .lends = true,
+				       .cwnd = 60000,
+				       .flags = MG_FLOW_PACING,
+				       .pacing_Bps = 10000000 });
+	fb_app_write(&b, 40000);
+	FB_TX(&b, 0, 4000, ACK);
+	FB_TX_NONE(&b);
 	fb_close(&b);
 }
 
@@ -471,6 +540,10 @@ int main(void)
 		cmocka_unit_test(ring_wraps_at_every_offset),
 		cmocka_unit_test(families_ports_and_options),
 		cmocka_unit_test(frames_for_the_port_to_segment),
+		cmocka_unit_test(large_frames_wait_for_acks),
+		cmocka_unit_test(parts_of_a_large_frame_again),
+		cmocka_unit_test(tail_of_a_large_frame),
+		cmocka_unit_test(paced_frames_are_short),
 		cmocka_unit_test(budget_and_fairness),
 		cmocka_unit_test(no_packet_then_retry),
 		cmocka_unit_test(obeys_cwnd),

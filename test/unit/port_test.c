@@ -54,11 +54,11 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static int open_raw(const char *interface)
+static int open_raw_type(const char *interface, uint16_t type)
 {
-	struct sockaddr_ll addr = { .sll_family = AF_PACKET, .sll_protocol = htons(ETHERTYPE) };
+	struct sockaddr_ll addr = { .sll_family = AF_PACKET, .sll_protocol = htons(type) };
 	struct mg_netif netif;
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETHERTYPE));
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(type));
 	int one = 1;
 
 	assert_true(fd >= 0);
@@ -67,6 +67,11 @@ static int open_raw(const char *interface)
 	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	(void)setsockopt(fd, SOL_PACKET, 23 /* PACKET_IGNORE_OUTGOING */, &one, sizeof(one));
 	return fd;
+}
+
+static int open_raw(const char *interface)
+{
+	return open_raw_type(interface, ETHERTYPE);
 }
 
 static void fill_frame(uint8_t *frame, const uint8_t *dst, uint8_t tag)
@@ -194,6 +199,125 @@ static void test_af_xdp(void **state)
 {
 	(void)state;
 	run_driver(MG_PORT_AF_XDP, "v0", "v1", 0);
+}
+
+static void test_packet_gso(void **state)
+{
+	(void)state;
+	run_driver(MG_PORT_PACKET_GSO, "v0", "v1", 1);
+}
+
+static void test_packet_gso_two_queues(void **state)
+{
+	(void)state;
+	run_driver(MG_PORT_PACKET_GSO, "v0", "v1", 2);
+}
+
+/* The one's complement sum of a segment, pseudo-header included: 0xffff when its checksum is right. */
+static uint16_t segment_sum(const uint8_t *ip)
+{
+	uint32_t len = ((uint32_t)ip[2] << 8 | ip[3]) - 20, sum = 6 + len;
+
+	for (uint32_t i = 12; i < 20; i += 2)
+		sum += (uint32_t)ip[i] << 8 | ip[i + 1];
+	for (uint32_t i = 0; i < len; i++)
+		sum += i % 2 == 0 ? (uint32_t)ip[20 + i] << 8 : ip[20 + i];
+	while (sum >> 16 != 0)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+#define BIG_SEGS 5
+#define BIG_MSS 1000
+#define BIG_HEADERS (14 + 20 + 20)
+#define BIG_TAIL 300 /* of the last segment */
+
+/* One TCP frame of several segments: headers in one buffer, the payload, which is ours, in the next. */
+static struct rte_mbuf *big_frame(const struct mg_port *port, struct rte_mbuf_ext_shared_info *lent,
+				  uint8_t *payload, uint16_t bytes)
+{
+	static const uint8_t headers[BIG_HEADERS] = {
+		2, 0,  0,    0, 0,  1,   2, 0, 0,  0,   0,    9,    8,  0, 0x45, 0, 0, 0,
+		0, 7,  0x40, 0, 64, 6,   0, 0, 10, 0,   0,    1,    10, 0, 0,    2, 0, 80,
+		0, 81, 0,    0, 0,  100, 0, 0, 0,  200, 0x50, 0x19, 1,  0, 0,    0, 0, 0,
+	};
+	struct rte_mbuf *m = rte_pktmbuf_alloc(port->pool[0]);
+	struct rte_mbuf *more = rte_pktmbuf_alloc(port->pool[0]);
+	uint8_t *h;
+	uint32_t sum, len = 40u + bytes;
+
+	assert_non_null(m);
+	assert_non_null(more);
+	h = (uint8_t *)rte_pktmbuf_append(m, BIG_HEADERS);
+	memcpy(h, headers, BIG_HEADERS);
+	h[16] = (uint8_t)(len >> 8);
+	h[17] = (uint8_t)len;
+	/* The pseudo-header's sum, for the port to start from. */
+	sum = 0x0a00 + 1 + 0x0a00 + 2 + 6 + len - 20;
+	sum = (sum & 0xffff) + (sum >> 16);
+	h[50] = (uint8_t)(sum >> 8);
+	h[51] = (uint8_t)sum;
+	rte_mbuf_ext_refcnt_update(lent, 1);
+	rte_pktmbuf_attach_extbuf(more, payload, RTE_BAD_IOVA, bytes, lent);
+	more->data_len = bytes;
+	more->pkt_len = bytes;
+	assert_int_equal(rte_pktmbuf_chain(m, more), 0);
+	m->tx_offload = rte_mbuf_tx_offload(14, 20, 20, BIG_MSS, 0, 0, 0);
+	m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV4;
+	return m;
+}
+
+static void keep(void *addr, void *opaque)
+{
+	(void)addr;
+	(void)opaque;
+}
+
+/* The next IPv4 frame of the raw socket. */
+static ssize_t next_ip(int raw, uint8_t *got, size_t len)
+{
+	struct pollfd pfd = { .fd = raw, .events = POLLIN };
+
+	assert_int_equal(poll(&pfd, 1, 1000), 1);
+	return recv(raw, got, len, 0);
+}
+
+/* Without segmentation in the device the kernel cuts a frame: every segment arrives, and is right. */
+static void test_packet_gso_segments(void **state)
+{
+	const struct mg_port_conf conf = { .name = "t",
+					   .driver = MG_PORT_PACKET_GSO,
+					   .interface = "v0" };
+	static uint8_t payload[(BIG_SEGS - 1) * BIG_MSS + BIG_TAIL];
+	struct rte_mbuf_ext_shared_info lent = { .free_cb = keep };
+	uint8_t got[2048];
+	struct mg_port port;
+	struct rte_mbuf *m;
+	char err[256] = "";
+	int raw;
+
+	(void)state;
+	sh("ethtool -K v0 tso off gso off tx off sg off >/dev/null; ethtool -K v1 gro off >/dev/null");
+	assert_int_equal(mg_port_open(&conf, &port, err, sizeof(err)), 0);
+	raw = open_raw_type("v1", 0x0800);
+	for (uint32_t i = 0; i < sizeof(payload); i++)
+		payload[i] = (uint8_t)(i * 7 + i / BIG_MSS);
+	rte_mbuf_ext_refcnt_set(&lent, 1);
+	m = big_frame(&port, &lent, payload, sizeof(payload));
+	assert_int_equal(mg_port_tx(&port, 0, &m, 1), 1);
+	assert_int_equal(rte_mbuf_ext_refcnt_read(&lent), 1);
+	for (uint32_t i = 0; i < BIG_SEGS; i++) {
+		uint32_t len = i == BIG_SEGS - 1 ? BIG_TAIL : BIG_MSS;
+
+		assert_int_equal(next_ip(raw, got, sizeof(got)), BIG_HEADERS + len);
+		assert_memory_equal(got + BIG_HEADERS, payload + i * BIG_MSS, len);
+		assert_int_equal((uint32_t)got[40] << 8 | got[41], 100 + i * BIG_MSS);
+		/* PSH and FIN only on the last. */
+		assert_int_equal(got[47], i == BIG_SEGS - 1 ? 0x19 : 0x10);
+		assert_int_equal(segment_sum(got + 14), 0xffff);
+	}
+	close(raw);
+	mg_port_close(&port);
 }
 
 static void test_tap(void **state)
@@ -329,6 +453,9 @@ int main(void)
 		cmocka_unit_test(test_af_packet),
 		cmocka_unit_test(test_af_packet_two_queues),
 		cmocka_unit_test(test_af_xdp),
+		cmocka_unit_test(test_packet_gso),
+		cmocka_unit_test(test_packet_gso_two_queues),
+		cmocka_unit_test(test_packet_gso_segments),
 		cmocka_unit_test(test_tap),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_xdp_leftover),
