@@ -195,9 +195,10 @@ static uint32_t frame_max(const struct mg_fp *fp, const struct mg_flow *f, const
 	if (gso < 2u * f->mss || mg_flow_is_urgent(f)) /* each segment has a pointer of its own */
 		return f->mss;
 	gso = mg_min_u32(gso, p->budget * f->mss);
-	/* What is paced leaves in steps of the pacer: a frame is one. */
+	/* What is paced leaves as the credit comes in, but not by single segments. */
 	if (f->pace_ns_q10 != 0)
-		gso = mg_min_u32(gso, mg_max_u32(mg_pacer_burst_bytes(f), 2u * f->mss));
+		gso = mg_min_u32(gso,
+				 mg_max_u32(mg_pacer_credit_bytes(f, fp->now_ns), 2u * f->mss));
 	return gso - gso % f->mss;
 }
 

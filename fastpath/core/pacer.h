@@ -34,11 +34,12 @@ static inline uint64_t mg_pacer_wake_ns(const struct mg_flow *f)
 	return f->pace_next_ns + (gap_ns < MG_PACER_WAKE_NS ? MG_PACER_WAKE_NS - gap_ns : 0);
 }
 
-/* Bytes that a paced flow may send at once. */
-static inline uint32_t mg_pacer_burst_bytes(const struct mg_flow *f)
+/* Bytes that the credit of a paced flow lets out at once. */
+static inline uint32_t mg_pacer_credit_bytes(const struct mg_flow *f, uint64_t now_ns)
 {
-	return (uint32_t)mg_min_u64(((uint64_t)f->pace_burst_ns << 10) / f->pace_ns_q10,
-				    UINT32_MAX);
+	uint64_t ns = mg_min_u64(mg_sub_sat_u64(now_ns, f->pace_next_ns), f->pace_burst_ns);
+
+	return (uint32_t)mg_min_u64((ns << 10) / f->pace_ns_q10, UINT32_MAX);
 }
 
 void mg_pacer_spend(struct mg_flow *f, uint32_t bytes, uint64_t now_ns);
