@@ -47,6 +47,7 @@ enum mg_conf_log_level {
 	MG_CONF_LOG_DEBUG,
 };
 enum mg_conf_hugepages { MG_CONF_HUGE_AUTO, MG_CONF_HUGE_ON, MG_CONF_HUGE_OFF };
+enum mg_conf_offloads { MG_CONF_OFFLOADS_KEEP, MG_CONF_OFFLOADS_ON };
 enum mg_conf_driver { MG_CONF_AF_PACKET, MG_CONF_AF_XDP, MG_CONF_PACKET_GSO, MG_CONF_TAP };
 enum mg_conf_slow_thread { MG_CONF_SLOW_OWN, MG_CONF_SLOW_INLINE };
 enum mg_conf_cookies { MG_CONF_COOKIES_OFF, MG_CONF_COOKIES_AUTO, MG_CONF_COOKIES_ALWAYS };
@@ -65,6 +66,7 @@ struct mg_conf_port {
 	char name[MG_CONF_NAME_MAX];
 	char interface[16];
 	enum mg_conf_driver driver; /* with interface only */
+	enum mg_conf_offloads offloads; /* packet_gso only */
 	char pci[MG_CONF_NAME_MAX];
 	char vdev[MG_CONF_TEXT_MAX];
 	uint32_t mtu;    /* 0: the interface's own */

@@ -82,7 +82,7 @@ static int check_limits(const struct mg_conf *c, struct mg_conf_err *err)
 	char text[160];
 	uint64_t need = ((uint64_t)c->memory.buffers * BUFFER_BYTES + (8u << 20)) >> 20;
 
-	if (need > c->memory.dpdk_mib) {
+	if (c->memory.dpdk_mib != 0 && need > c->memory.dpdk_mib) {
 		(void)snprintf(text, sizeof(text),
 			       "found %u, allowed: at least %llu for %u memory.buffers",
 			       c->memory.dpdk_mib, (unsigned long long)need, c->memory.buffers);

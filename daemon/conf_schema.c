@@ -40,6 +40,7 @@
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const hugepages[] = { "auto", "on", "off", NULL };
 static const char *const drivers[] = { "af_packet", "af_xdp", "packet_gso", "tap", NULL };
+static const char *const offloads[] = { "keep", "on", NULL };
 static const char *const slow_threads[] = { "own", "inline", NULL };
 static const char *const cookies[] = { "off", "auto", "always", NULL };
 static const char *const algorithms[] = { "reno", "cubic", "dctcp", "bbr", NULL };
@@ -57,6 +58,9 @@ static const struct mg_conf_key port_columns[] = {
 	    .help = "How the interface is driven. packet_gso moves segments of up to 64 KiB and is "
 		    "the fastest for bulk data; af_xdp takes the least time for small packets; "
 		    "af_packet runs everywhere; tap makes an interface."),
+	COL(offloads, ENUM, .names = offloads, .deflt = "keep",
+	    .help = "packet_gso: the interface's checksums, segmentation and merging. keep: as they "
+		    "are; on: switched on while mangod runs, as far as the device can."),
 	COL(pci, PCI, RANGE(0, MG_CONF_NAME_MAX - 1), .deflt = "",
 	    .help = "PCI address of a device that DPDK drives itself."),
 	COL(vdev, TEXT, RANGE(0, MG_CONF_TEXT_MAX - 1), .deflt = "",
@@ -161,10 +165,14 @@ const struct mg_conf_key mg_conf_keys[] = {
 	KEY(memory.hugepages, ENUM, .names = hugepages, .deflt = "auto",
 	    .help = "Huge pages for packet buffers. auto: when the system has enough of them "
 		    "free."),
-	KEY(memory.dpdk_mib, NUMBER, RANGE(16, 65536), .deflt = "128", .unit = "MiB",
-	    .help = "Memory for DPDK, packet buffers included."),
+	KEY(memory.dpdk_mib, NUMBER, RANGE(16, 65536), .word = "auto", .word_value = 0,
+	    .deflt = "auto", .unit = "MiB",
+	    .help = "Memory for DPDK, packet buffers included. auto: what the ports need, with their "
+		    "MTU and queues."),
 	KEY(memory.buffers, NUMBER, RANGE(512, 4194304), .deflt = "16384", .unit = "packet buffers",
-	    .help = "Packet buffers for all ports and workers together; each takes about 2.5 KiB."),
+	    .help = "Packet buffers for all ports and workers together; each takes about 2.5 KiB. "
+		    "With larger MTUs there are fewer in the same memory, but at least what the "
+		    "drivers need."),
 
 	OBJECTS(ports, port_columns,
 		.help = "The network devices. Without ports the daemon answers control requests "

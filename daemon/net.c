@@ -13,8 +13,8 @@
 #include "proto/base/bits.h"
 #include "proto/wire/ipv6.h"
 
-#define DATA_BYTES 2048         /* DPDK's usual room for a packet */
-#define BUFFER_EXTRA_BYTES 1024 /* headers and headroom */
+#define DEFAULT_MTU 1500
+#define DPDK_BASE_MIB 48 /* beside the packet buffers: DPDK's tables, rings of the devices */
 
 static void log_dpdk(void *ctx, enum mg_eal_log_level level, const char *line)
 {
@@ -28,6 +28,74 @@ static void log_dpdk(void *ctx, enum mg_eal_log_level level, const char *line)
 	mg_log(net->log, net->is_open ? levels[level] : MG_LOG_DEBUG, "dpdk", "%s", line);
 }
 
+static uint32_t mtu_of(const struct mg_conf_port *row)
+{
+	struct mg_netif netif;
+
+	if (row->mtu != 0)
+		return row->mtu;
+	if (row->interface[0] != '\0' && mg_netif_get(row->interface, &netif) == 0)
+		return netif.mtu;
+	return DEFAULT_MTU;
+}
+
+/* Buffers of one queue: a fair share of the memory that memory.buffers of usual size would take. */
+static uint32_t share_of_buffers(const struct mg_conf *conf, const struct mg_conf_port *row)
+{
+	uint64_t queues = row->queues != 0 ? row->queues : conf->fastpath.workers;
+	uint64_t each = mg_port_buffer_bytes((uint16_t)mtu_of(row));
+	uint64_t bytes = (uint64_t)conf->memory.buffers * mg_port_buffer_bytes(DEFAULT_MTU);
+
+	if (conf->memory.dpdk_mib != 0 && bytes > (uint64_t)conf->memory.dpdk_mib << 19)
+		bytes = (uint64_t)conf->memory.dpdk_mib << 19;
+	return (uint32_t)(bytes / each / (conf->ports_count * queues));
+}
+
+static void describe_port(const struct mg_conf *conf, uint32_t i, struct mg_port_conf *ret_port)
+{
+	static const enum mg_port_driver drivers[] = {
+		[MG_CONF_AF_PACKET] = MG_PORT_AF_PACKET,
+		[MG_CONF_AF_XDP] = MG_PORT_AF_XDP,
+		[MG_CONF_PACKET_GSO] = MG_PORT_PACKET_GSO,
+		[MG_CONF_TAP] = MG_PORT_TAP,
+	};
+	const struct mg_conf_port *row = &conf->ports[i];
+
+	*ret_port = (struct mg_port_conf){
+		.name = row->name,
+		.number = (uint16_t)i,
+		.nr_queues = (uint16_t)row->queues,
+		.mtu = (uint16_t)row->mtu,
+		.offloads = row->offloads == MG_CONF_OFFLOADS_ON,
+		.nr_bufs = share_of_buffers(conf, row),
+	};
+	if (row->pci[0] != '\0') {
+		ret_port->driver = MG_PORT_PCI;
+		ret_port->device = row->pci;
+	} else if (row->vdev[0] != '\0') {
+		ret_port->driver = MG_PORT_VDEV;
+		ret_port->device = row->vdev;
+	} else {
+		ret_port->driver = drivers[row->driver];
+		ret_port->interface = row->interface;
+	}
+}
+
+static uint32_t memory_mib(const struct mg_conf *conf)
+{
+	uint64_t bytes = (uint64_t)DPDK_BASE_MIB << 20;
+
+	if (conf->memory.dpdk_mib != 0)
+		return conf->memory.dpdk_mib;
+	for (uint32_t i = 0; i < conf->ports_count; i++) {
+		struct mg_port_conf port;
+
+		describe_port(conf, i, &port);
+		bytes += mg_port_memory_bytes(&port);
+	}
+	return (uint32_t)(bytes >> 20);
+}
+
 static int open_eal(struct mg_net *net, const struct mg_conf *conf, char *err, size_t errlen)
 {
 	static const enum mg_eal_hugepages hugepages[] = {
@@ -39,7 +107,7 @@ static int open_eal(struct mg_net *net, const struct mg_conf *conf, char *err, s
 	struct mg_eal_conf eal = {
 		.instance = conf->instance,
 		.hugepages = hugepages[conf->memory.hugepages],
-		.mem_mib = conf->memory.dpdk_mib,
+		.mem_mib = memory_mib(conf),
 		.pci = pci,
 		.log = log_dpdk,
 		.log_ctx = net,
@@ -55,50 +123,12 @@ static int open_eal(struct mg_net *net, const struct mg_conf *conf, char *err, s
 	return res;
 }
 
-/* Buffers of one queue: a fair share of memory.buffers, less when large packets would burst DPDK's memory. */
-static uint32_t share_of_buffers(const struct mg_conf *conf, const struct mg_conf_port *row)
-{
-	uint32_t queues = row->queues != 0 ? row->queues : conf->fastpath.workers;
-	uint32_t mtu = row->mtu;
-	uint64_t budget;
-	uint64_t wanted = conf->memory.buffers;
-	struct mg_netif netif;
-
-	if (mtu == 0 && row->interface[0] != '\0' && mg_netif_get(row->interface, &netif) == 0)
-		mtu = netif.mtu;
-	budget = ((uint64_t)conf->memory.dpdk_mib << 20) / 2 /
-		 (mg_max_u32(mtu, DATA_BYTES) + BUFFER_EXTRA_BYTES);
-	return (uint32_t)((wanted < budget ? wanted : budget) / (conf->ports_count * queues));
-}
-
 static int open_port(struct mg_net *net, const struct mg_conf *conf, uint32_t i, char *err,
 		     size_t errlen)
 {
-	static const enum mg_port_driver drivers[] = {
-		[MG_CONF_AF_PACKET] = MG_PORT_AF_PACKET,
-		[MG_CONF_AF_XDP] = MG_PORT_AF_XDP,
-		[MG_CONF_PACKET_GSO] = MG_PORT_PACKET_GSO,
-		[MG_CONF_TAP] = MG_PORT_TAP,
-	};
-	const struct mg_conf_port *row = &conf->ports[i];
-	struct mg_port_conf port = {
-		.name = row->name,
-		.number = (uint16_t)i,
-		.nr_queues = (uint16_t)row->queues,
-		.mtu = (uint16_t)row->mtu,
-		.nr_bufs = share_of_buffers(conf, row),
-	};
+	struct mg_port_conf port;
 
-	if (row->pci[0] != '\0') {
-		port.driver = MG_PORT_PCI;
-		port.device = row->pci;
-	} else if (row->vdev[0] != '\0') {
-		port.driver = MG_PORT_VDEV;
-		port.device = row->vdev;
-	} else {
-		port.driver = drivers[row->driver];
-		port.interface = row->interface;
-	}
+	describe_port(conf, i, &port);
 	return mg_port_open(&port, &net->ports[i], err, errlen);
 }
 

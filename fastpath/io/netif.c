@@ -78,6 +78,58 @@ close_fd:
 	return rc;
 }
 
+/* In the order that they need each other. */
+static const struct {
+	uint32_t bit, get, set;
+} offloads[] = {
+	{ MG_NETIF_TX_CSUM, ETHTOOL_GTXCSUM, ETHTOOL_STXCSUM },
+	{ MG_NETIF_SG, ETHTOOL_GSG, ETHTOOL_SSG },
+	{ MG_NETIF_TSO, ETHTOOL_GTSO, ETHTOOL_STSO },
+	{ MG_NETIF_GSO, ETHTOOL_GGSO, ETHTOOL_SGSO },
+	{ MG_NETIF_GRO, ETHTOOL_GGRO, ETHTOOL_SGRO },
+};
+
+uint32_t mg_netif_get_offloads(const char *name)
+{
+	struct ethtool_value v;
+	struct ifreq ifr;
+	uint32_t on = 0;
+	int fd = open_request(name, &ifr);
+
+	if (fd < 0)
+		return 0;
+	ifr.ifr_data = (void *)&v;
+	for (size_t i = 0; i < sizeof(offloads) / sizeof(offloads[0]); i++) {
+		v = (struct ethtool_value){ .cmd = offloads[i].get };
+		if (request(fd, SIOCETHTOOL, &ifr) == 0 && v.data != 0)
+			on |= offloads[i].bit;
+	}
+	close(fd);
+	return on;
+}
+
+int mg_netif_set_offloads(const char *name, uint32_t which, uint32_t want)
+{
+	struct ethtool_value v;
+	struct ifreq ifr;
+	int fd = open_request(name, &ifr);
+	int err = 0, rc;
+
+	if (fd < 0)
+		return fd;
+	ifr.ifr_data = (void *)&v;
+	for (size_t i = 0; i < sizeof(offloads) / sizeof(offloads[0]); i++) {
+		if ((which & offloads[i].bit) == 0)
+			continue;
+		v = (struct ethtool_value){ .cmd = offloads[i].set,
+					    .data = (want & offloads[i].bit) != 0 };
+		rc = request(fd, SIOCETHTOOL, &ifr);
+		err = err == 0 ? rc : err;
+	}
+	close(fd);
+	return err;
+}
+
 int mg_netif_set_mtu(const char *name, uint16_t mtu)
 {
 	struct ifreq ifr;

@@ -28,6 +28,21 @@ struct mg_netif {
 /* -ENODEV: no such interface; other negative errno: the kernel refused. */
 int mg_netif_get(const char *name, struct mg_netif *ret_netif);
 
+/* What a device may do for its stack; a bit each. */
+enum mg_netif_offload {
+	MG_NETIF_TX_CSUM = 1u << 0,
+	MG_NETIF_SG = 1u << 1,
+	MG_NETIF_TSO = 1u << 2,
+	MG_NETIF_GSO = 1u << 3,
+	MG_NETIF_GRO = 1u << 4,
+};
+#define MG_NETIF_OFFLOADS 0x1fu
+
+/* Those that are on; 0 also when the interface cannot say. */
+uint32_t mg_netif_get_offloads(const char *name);
+/* Switches those of `which` on or off as `want` has them. 0, or the first refusal; the others are done. */
+int mg_netif_set_offloads(const char *name, uint32_t which, uint32_t want);
+
 int mg_netif_set_mtu(const char *name, uint16_t mtu);
 int mg_netif_set_up(const char *name, bool up);
 

@@ -62,8 +62,13 @@ struct mg_port_conf {
 	bool has_mac;
 	uint8_t mac[6];       /* without has_mac: the interface's (TAP: one next to it) */
 	uint16_t busy_budget; /* AF_XDP: kernel busy polling by the worker; 0: off */
-	uint32_t nr_bufs;     /* per queue; 0: what the driver needs */
+	bool offloads; /* PACKET_GSO: switch the interface's own on, until close */
+	uint32_t nr_bufs;     /* per queue; 0, or less than it: what the driver needs */
 };
+
+/* DPDK's memory that the port's buffers take: of one buffer, and of all that it will have. Needs no EAL. */
+uint32_t mg_port_buffer_bytes(uint16_t mtu);
+uint64_t mg_port_memory_bytes(const struct mg_port_conf *conf);
 
 struct mg_port_undo;
 

@@ -29,9 +29,12 @@
 #include "fastpath/io/port_dev.h"
 #include "fastpath/io/port_packet.h"
 #include "fastpath/io/xdp.h"
+#include "proto/base/bits.h"
 
 #define POOL_CACHE 256
 #define POOL_SLACK 2048   /* in flight between the rings: bursts, caches, reassembly */
+#define POOL_PACKET 4096  /* packets to send, and the bursts that other workers hold */
+#define POOL_OBJECT_EXTRA 192 /* header, trailer and alignment in a pool */
 #define FRAME_OVERHEAD 22 /* Ethernet header, VLAN tag, checksum */
 #define XDP_HEADROOM 256
 #define TRY_OPEN_MAX 8 /* a closed XDP socket lets go of its queue a little later */
@@ -284,21 +287,56 @@ static int configure(struct opening *o)
 	return 0;
 }
 
-static int make_pool(struct opening *o, uint16_t queue)
+static uint32_t buffer_room(uint16_t mtu)
 {
-	const struct mg_port_traits *t = o->undo->traits;
-	uint32_t n = o->undo->conf.nr_bufs;
-	uint32_t room = (uint32_t)o->port->mtu + FRAME_OVERHEAD + XDP_HEADROOM;
-	char name[RTE_MEMPOOL_NAMESIZE];
+	uint32_t room = (uint32_t)mtu + FRAME_OVERHEAD + XDP_HEADROOM;
 
-	if (n < (uint32_t)t->ring_size * t->rings + POOL_SLACK)
-		n = (uint32_t)t->ring_size * t->rings + POOL_SLACK;
 	/* af_packet wants room for a whole frame of its ring, which is pages for larger MTUs. */
 	if (room > RTE_MBUF_DEFAULT_DATAROOM)
 		room = RTE_ALIGN_CEIL(room, 4096u);
 	else
 		room = RTE_MBUF_DEFAULT_DATAROOM;
-	room += RTE_PKTMBUF_HEADROOM;
+	return room + RTE_PKTMBUF_HEADROOM;
+}
+
+uint32_t mg_port_buffer_bytes(uint16_t mtu)
+{
+	return buffer_room(mtu) + (uint32_t)sizeof(struct rte_mbuf) + POOL_OBJECT_EXTRA;
+}
+
+/* Packet sockets lend frames out of their own ring: more buffers than a few bursts would only lie there. */
+static uint32_t pool_size(const struct mg_port_conf *conf, const struct mg_port_traits *t)
+{
+	uint32_t least = (uint32_t)t->ring_size * t->rings + POOL_SLACK;
+
+	if (conf->driver == MG_PORT_PACKET_GSO)
+		return POOL_PACKET;
+	return mg_max_u32(conf->nr_bufs, least);
+}
+
+uint64_t mg_port_memory_bytes(const struct mg_port_conf *conf)
+{
+	const char *name = driver_of(conf->driver);
+	const struct mg_port_traits *t = mg_port_traits_of(name);
+	struct mg_netif netif = { 0 };
+	uint16_t mtu = conf->mtu;
+	uint64_t queues;
+
+	if (conf->interface != NULL)
+		(void)mg_netif_get(conf->interface, &netif); /* open tells what is wrong with it */
+	if (mtu == 0)
+		mtu = netif.mtu != 0 ? netif.mtu : RTE_ETHER_MTU;
+	queues = mg_max_u32(conf->nr_queues != 0 ? conf->nr_queues : netif.rx_queues, 1);
+	return queues * ((uint64_t)pool_size(conf, t) * mg_port_buffer_bytes(mtu) +
+			 (conf->driver == MG_PORT_PACKET_GSO ? MG_PORT_PACKET_LARGE_BYTES : 0));
+}
+
+static int make_pool(struct opening *o, uint16_t queue)
+{
+	uint32_t n = pool_size(&o->undo->conf, o->undo->traits);
+	uint32_t room = buffer_room(o->port->mtu);
+	char name[RTE_MEMPOOL_NAMESIZE];
+
 	(void)snprintf(name, sizeof(name), "p%u.%u", o->port->id, queue);
 	o->port->pool[queue] = rte_pktmbuf_pool_create(name, n - 1, POOL_CACHE, 0, (uint16_t)room,
 						       SOCKET_ID_ANY);

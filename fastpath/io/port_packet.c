@@ -12,7 +12,6 @@
 #include "fastpath/io/errtext.h"
 #include "fastpath/io/pktown.h"
 
-#define LARGE_BUFS 96 /* a burst, and what is still in hand of the one before */
 #define LARGE_CACHE 16
 
 static int make_large_pool(struct mg_port_packet *p, const struct mg_port *port, char *err,
@@ -22,13 +21,13 @@ static int make_large_pool(struct mg_port_packet *p, const struct mg_port *port,
 	char name[RTE_MEMPOOL_NAMESIZE];
 
 	(void)snprintf(name, sizeof(name), "p%u.large", port->id);
-	p->large = rte_pktmbuf_pool_create(name, LARGE_BUFS * port->nr_queues, LARGE_CACHE, 0,
+	p->large = rte_pktmbuf_pool_create(name, MG_PORT_PACKET_LARGE_BUFS * port->nr_queues, LARGE_CACHE, 0,
 					   (uint16_t)room, SOCKET_ID_ANY);
 	if (p->large == NULL)
 		return mg_errtext(err, errlen, -ENOMEM,
 				  "port %s: needs %u MiB for large segments; raise "
 				  "memory.dpdk_mib",
-				  port->name, (LARGE_BUFS * port->nr_queues * room >> 20) + 1);
+				  port->name, (MG_PORT_PACKET_LARGE_BUFS * port->nr_queues * room >> 20) + 1);
 	return 0;
 }
 
@@ -73,6 +72,16 @@ static int choose_mac(const struct mg_port_conf *conf, const struct mg_netif *ne
 	return setsockopt(port->rx_fd[0], SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof(all));
 }
 
+/* What the device refuses, the kernel goes on doing for it. */
+static void switch_on(struct mg_port_packet *p, const char *interface)
+{
+	uint32_t before = mg_netif_get_offloads(interface);
+
+	(void)snprintf(p->interface, sizeof(p->interface), "%s", interface);
+	(void)mg_netif_set_offloads(interface, MG_NETIF_OFFLOADS & ~before, MG_NETIF_OFFLOADS);
+	p->offloads = mg_netif_get_offloads(interface) & ~before;
+}
+
 int mg_port_packet_open(struct mg_port_packet *p, const struct mg_port_conf *conf,
 			const struct mg_netif *netif, struct mg_port *port, char *err,
 			size_t errlen)
@@ -93,12 +102,16 @@ int mg_port_packet_open(struct mg_port_packet *p, const struct mg_port_conf *con
 	if (port->nr_queues > 1)
 		port->caps |= MG_PORT_CAP_RSS;
 	p->own = mg_pktown_new(netif->index);
+	if (conf->offloads)
+		switch_on(p, conf->interface);
 	return 0;
 }
 
 void mg_port_packet_close(struct mg_port_packet *p, struct mg_port *port)
 {
 	mg_pktown_free(p->own);
+	if (p->offloads != 0) /* the interface may be gone by now */
+		(void)mg_netif_set_offloads(p->interface, p->offloads, 0);
 	for (uint16_t q = 0; q < port->nr_queues; q++) {
 		mg_pktsock_close(port->sock[q]);
 		port->sock[q] = NULL;

@@ -15,12 +15,17 @@
 #include "fastpath/io/netif.h"
 #include "fastpath/io/port.h"
 
+#define MG_PORT_PACKET_LARGE_BUFS 96 /* per queue: a burst, and what is still in hand of the one before */
+#define MG_PORT_PACKET_LARGE_BYTES (MG_PORT_PACKET_LARGE_BUFS * 67000u)
+
 struct mg_pktown;
 
 /* What close has to take down; zero: nothing. */
 struct mg_port_packet {
 	struct rte_mempool *large;
 	struct mg_pktown *own;
+	uint32_t offloads; /* enum mg_netif_offload that were switched on */
+	char interface[32];
 };
 
 /* Fills the port's sockets, descriptors, address and capabilities. 0 or -errno with a line in err. */

@@ -371,6 +371,34 @@ static int enter_thread(const struct mg_worker *w)
 	return mg_eal_thread_enter();
 }
 
+/* Has it entries that it did not take, or something else to do than to wait for some? Its own word is believed. */
+static bool context_wants_core(const struct mg_app_context *c, uint32_t worker)
+{
+	if (mg_spsc_has_unread(&c->events[1 + worker]))
+		return true;
+	return (atomic_load_explicit(&c->shm->polling, memory_order_relaxed) |
+		atomic_load_explicit(&c->shm->sleeping, memory_order_relaxed)) == 0;
+}
+
+static bool apps_want_core(const struct mg_worker *w)
+{
+	for (uint32_t a = 0; a < mg_fp_nr_apps(w->fp); a++) {
+		const struct mg_app *app = mg_fp_app(w->fp, a);
+
+		for (uint32_t open = app != NULL ? open_contexts(app) : 0; open != 0;
+		     open &= open - 1)
+			if (context_wants_core(&app->contexts[__builtin_ctz(open)], w->conf.number))
+				return true;
+	}
+	return false;
+}
+
+static void give_core_away(struct mg_worker *w)
+{
+	mg_worker_count(w, MG_WS_yields, 1);
+	(void)sched_yield(); /* never fails on Linux */
+}
+
 int mg_worker_run(struct mg_worker *w)
 {
 	int err = enter_thread(w);
@@ -386,8 +414,8 @@ int mg_worker_run(struct mg_worker *w)
 			mg_idle_busy(&w->idle, now_ns);
 		else if (mg_idle_should_sleep(&w->idle, now_ns))
 			go_to_sleep(w, now_ns);
-		else if (w->conf.yield)
-			(void)sched_yield(); /* never fails on Linux */
+		else if (w->conf.yield && apps_want_core(w))
+			give_core_away(w);
 	}
 	mg_eal_thread_leave();
 	return 0;

@@ -52,7 +52,7 @@ struct mg_worker_conf {
 	_Atomic uint32_t *sleeping;      /* this worker's words in the info page */
 	_Atomic uint32_t *sleeps;
 	uint64_t spin_ns;
-	bool yield;                   /* give the core away between empty polls */
+	bool yield; /* give the core away between empty polls, when an application may want it */
 	uint32_t burst;               /* packets taken at a time; 1..MG_PORT_BURST */
 	int cpu;                      /* to pin to; -1: anywhere */
 	struct mg_steer *steer;       /* NULL with one worker */

@@ -109,7 +109,8 @@ static void adapt_spin(struct mg_ctx *ctx, uint64_t waited_ns)
  * Locked; lets the lock go in between. True: something was dispatched, or the count moved.
  * Yielding gives a worker on the same core its turn, and costs little when nobody wants the core.
  */
-static bool spin(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key, uint64_t until_ns)
+static bool look_until(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key,
+		       uint64_t until_ns)
 {
 	for (;;) {
 		if (mg_ctx_dispatch(ctx) > 0 || has_moved(seq, key) ||
@@ -122,6 +123,17 @@ static bool spin(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key, 
 		(void)sched_yield(); /* cannot fail */
 		mg_ctx_lock(ctx);
 	}
+}
+
+/* The worker is told, so that it keeps a core that both use while neither has anything to do. */
+static bool spin(struct mg_ctx *ctx, const _Atomic uint32_t *seq, uint32_t key, uint64_t until_ns)
+{
+	bool found;
+
+	atomic_store_explicit(&ctx->shm->polling, 1, memory_order_relaxed);
+	found = look_until(ctx, seq, key, until_ns);
+	atomic_store_explicit(&ctx->shm->polling, 0, memory_order_relaxed);
+	return found;
 }
 
 /* The daemon writes one datagram for each sleep; what is left by chance wakes us once more. */

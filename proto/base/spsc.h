@@ -73,6 +73,13 @@ static inline bool mg_spsc_is_empty(const struct mg_spsc *h)
 	return h->own == atomic_load_explicit(&h->shared->tail, memory_order_acquire);
 }
 
+/* Producer's side: entries that the consumer has not taken yet? */
+static inline bool mg_spsc_has_unread(const struct mg_spsc *h)
+{
+	/* relaxed: only a hint */
+	return h->own != atomic_load_explicit(&h->shared->head, memory_order_relaxed);
+}
+
 /* Producer's side: room for another entry? For sleeping producers; a broken index counts as room. */
 static inline bool mg_spsc_is_full(const struct mg_spsc *h)
 {

@@ -53,7 +53,7 @@
 
 #define MG_SHM_MAGIC 0x314f474e414d4700ull /* "\0GMANGO1" */
 #define MG_SHM_ABI_MAJOR 2
-#define MG_SHM_ABI_MINOR 0
+#define MG_SHM_ABI_MINOR 1
 
 #define MG_SHM_WORKERS_MAX 16
 #define MG_SHM_CONTEXTS_MAX 32
@@ -102,7 +102,9 @@ static_assert(sizeof(struct mg_shm_header) == 256, "ABI");
 struct mg_shm_context {
 	/* 1: wake it after pushing events, by a datagram to the socket that it was given */
 	alignas(64) _Atomic uint32_t sleeping;
-	uint32_t reserved0[15];
+	/* 1: it looks for events again and again and has nothing else to do; a worker on its core may do the same */
+	_Atomic uint32_t polling;
+	uint32_t reserved0[14];
 	alignas(64) _Atomic uint32_t
 		rescan; /* counts entries that found their ring full: look at every window */
 	uint32_t reserved1[15];

@@ -513,7 +513,7 @@ def with_mtu(mtu):
     old, bed = bed, harness.Bed(DRIVER, mtu=mtu, prefix=f"mgm{os.getpid()}")
     bed.up()
     try:
-        bed.start({"memory": {"dpdk_mib": 512}} if mtu > 1500 else {})
+        bed.start()
         server = serve()
         right, mss = bed.peer(echo_bulk, 4 << 20)
         expect(right, "the echo is wrong")

@@ -533,7 +533,7 @@ static void wrong_relations(void **state)
 		  "f.yaml:2: tcp.rto_min_ms: found 5000, allowed: at most tcp.rto_max_ms, which is 3000" },
 		{ "log: {level: info}\ntcp:\n  port_max: 1024\n",
 		  "f.yaml:3: tcp.port_min: found 32768, allowed: at most tcp.port_max, which is 1024" },
-		{ "memory: {buffers: 1000000}\n",
+		{ "memory: {buffers: 1000000, dpdk_mib: 128}\n",
 		  "f.yaml:1: memory.dpdk_mib: found 128, allowed: at least 2449 for 1000000 memory.buffers" },
 		{ "app:\n  region_bytes: 1MiB\ntcp: {rcvbuf_bytes: 1MiB}\n",
 		  "f.yaml:2: app.region_bytes: found 1048576, allowed: room for connections of tcp.rcvbuf_bytes "
@@ -895,7 +895,7 @@ static void rows_by_key(void **state)
 	assert_int_equal(mg_conf_get(&conf, "ports", text, sizeof(text), &len), 0);
 	assert_string_equal(
 		text,
-		"[{\"name\": \"p0\", \"interface\": \"mg0\", \"driver\": \"af_packet\", \"pci\": \"\", "
+		"[{\"name\": \"p0\", \"interface\": \"mg0\", \"driver\": \"af_packet\", \"offloads\": \"keep\", \"pci\": \"\", "
 		"\"vdev\": \"\", \"mtu\": \"1400\", \"queues\": \"auto\", \"addresses\": "
 		"[\"10.0.0.1/24\"]}]");
 	assert_int_equal(len, strlen(text));
