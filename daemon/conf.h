@@ -65,7 +65,7 @@ struct mg_conf_prefix {
 struct mg_conf_port {
 	char name[MG_CONF_NAME_MAX];
 	char interface[16];
-	enum mg_conf_driver driver; /* with interface only */
+	enum mg_conf_driver driver;     /* with interface only */
 	enum mg_conf_offloads offloads; /* packet_gso only */
 	char pci[MG_CONF_NAME_MAX];
 	char vdev[MG_CONF_TEXT_MAX];

@@ -62,7 +62,7 @@ struct mg_port_conf {
 	bool has_mac;
 	uint8_t mac[6];       /* without has_mac: the interface's (TAP: one next to it) */
 	uint16_t busy_budget; /* AF_XDP: kernel busy polling by the worker; 0: off */
-	bool offloads; /* PACKET_GSO: switch the interface's own on, until close */
+	bool offloads;        /* PACKET_GSO: switch the interface's own on, until close */
 	uint32_t nr_bufs;     /* per queue; 0, or less than it: what the driver needs */
 };
 

@@ -32,10 +32,10 @@
 #include "proto/base/bits.h"
 
 #define POOL_CACHE 256
-#define POOL_SLACK 2048   /* in flight between the rings: bursts, caches, reassembly */
-#define POOL_PACKET 4096  /* packets to send, and the bursts that other workers hold */
+#define POOL_SLACK 2048       /* in flight between the rings: bursts, caches, reassembly */
+#define POOL_PACKET 4096      /* packets to send, and the bursts that other workers hold */
 #define POOL_OBJECT_EXTRA 192 /* header, trailer and alignment in a pool */
-#define FRAME_OVERHEAD 22 /* Ethernet header, VLAN tag, checksum */
+#define FRAME_OVERHEAD 22     /* Ethernet header, VLAN tag, checksum */
 #define XDP_HEADROOM 256
 #define TRY_OPEN_MAX 8 /* a closed XDP socket lets go of its queue a little later */
 #define TRY_OPEN_PAUSE_US 40000

@@ -21,13 +21,14 @@ static int make_large_pool(struct mg_port_packet *p, const struct mg_port *port,
 	char name[RTE_MEMPOOL_NAMESIZE];
 
 	(void)snprintf(name, sizeof(name), "p%u.large", port->id);
-	p->large = rte_pktmbuf_pool_create(name, MG_PORT_PACKET_LARGE_BUFS * port->nr_queues, LARGE_CACHE, 0,
-					   (uint16_t)room, SOCKET_ID_ANY);
+	p->large = rte_pktmbuf_pool_create(name, MG_PORT_PACKET_LARGE_BUFS * port->nr_queues,
+					   LARGE_CACHE, 0, (uint16_t)room, SOCKET_ID_ANY);
 	if (p->large == NULL)
 		return mg_errtext(err, errlen, -ENOMEM,
 				  "port %s: needs %u MiB for large segments; raise "
 				  "memory.dpdk_mib",
-				  port->name, (MG_PORT_PACKET_LARGE_BUFS * port->nr_queues * room >> 20) + 1);
+				  port->name,
+				  (MG_PORT_PACKET_LARGE_BUFS * port->nr_queues * room >> 20) + 1);
 	return 0;
 }
 

@@ -15,7 +15,8 @@
 #include "fastpath/io/netif.h"
 #include "fastpath/io/port.h"
 
-#define MG_PORT_PACKET_LARGE_BUFS 96 /* per queue: a burst, and what is still in hand of the one before */
+#define MG_PORT_PACKET_LARGE_BUFS \
+	96 /* per queue: a burst, and what is still in hand of the one before */
 #define MG_PORT_PACKET_LARGE_BYTES (MG_PORT_PACKET_LARGE_BUFS * 67000u)
 
 struct mg_pktown;

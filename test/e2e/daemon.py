@@ -536,6 +536,51 @@ def test_mtu_9000():
     with_mtu(9000)
 
 
+def segmentation(bed_):
+    done = subprocess.run(netns(bed_.dut) + ["ethtool", "-k", "mg0"], stdout=subprocess.PIPE, text=True, check=True)
+    return "tcp-segmentation-offload: on" in done.stdout
+
+
+def test_large_segments():
+    """packet_gso, over a link that leaves frames whole: they are larger than the MTU, both ways, and right."""
+    global bed
+    old, bed = bed, harness.Bed("packet_gso", prefix=f"mgl{os.getpid()}", offloads=True)
+    bed.up()
+    try:
+        bed.start()
+        server = serve()
+        right, _ = bed.peer(echo_bulk, 8 << 20)
+        expect(right, "the echo is wrong")
+        stats = bed.stats()
+        expect(stats["worker0.tx_segments"] > 2 * stats["worker0.tx_frames"], "frames of one segment")
+        expect(stats["worker0.worker_rx_bytes"] > 2000 * stats["worker0.worker_rx_packets"], "small frames came in")
+        server.stop()
+        expect_equal(bed.stop(), 0, "exit code")
+    finally:
+        bed.down()
+        bed = old
+
+
+def test_offloads_on():
+    """ports[].offloads: on while mangod runs, as before afterwards; the data is right in between."""
+    global bed
+    old, bed = bed, harness.Bed("packet_gso", prefix=f"mgo{os.getpid()}")
+    bed.up()
+    try:
+        expect(not segmentation(bed), "the testbed has it on already")
+        bed.start({"ports": [dict(bed.default_config()["ports"][0], offloads="on")]})
+        expect(segmentation(bed), "still off")
+        server = serve()
+        right, _ = bed.peer(echo_bulk, 4 << 20)
+        expect(right, "the echo is wrong")
+        server.stop()
+        expect_equal(bed.stop(), 0, "exit code")
+        expect(not segmentation(bed), "left on")
+    finally:
+        bed.down()
+        bed = old
+
+
 # ---- idleness ------------------------------------------------------------------------------------------
 
 
@@ -651,6 +696,9 @@ def data_times(n, idle_s):
                             lambda f: tcp_bytes(f) == 1 and f[26:30] != peer)
 
 
+WAKE_SANE_US = 35  # by a pipe, from an idle core; 20 to 30 on a quiet virtual machine
+
+
 def wake_up_us(n=30):
     """How long this machine takes to wake a sleeping process by a pipe, median: what no daemon can beat."""
     r, w = os.pipe()
@@ -673,14 +721,21 @@ def wake_up_us(n=30):
     return statistics.median(times)
 
 
-def quiet_median(function, limit_us):
-    """The median of 40 first packets; the best of six rounds at most, because a round may meet another's work."""
+def judged_median(function, limit_us, wakes):
+    """The median of 40 first packets, and what it may be at most: the better of three rounds.
+
+    A machine that is itself slow to wake a process, or busy with others' work, is given what it takes more than
+    WAKE_SANE_US, for each of the wake-ups on the way there and back; measured in the same round, so that nothing
+    has to be skipped. Where waking is sane the limit is the limit.
+    """
     best = None
-    for _ in range(6):
+    for _ in range(3):
         times = bed.peer(function, 40, 0.1)
-        if best is None or statistics.median(times) < statistics.median(best):
-            best = times
-        if statistics.median(best) < limit_us:
+        late_us = max(0, wake_up_us(20) - WAKE_SANE_US)
+        allowed = limit_us + 2 * wakes * late_us
+        if best is None or statistics.median(times) / allowed < statistics.median(best[0]) / best[1]:
+            best = times, allowed
+        if statistics.median(best[0]) < best[1]:
             break
     return best
 
@@ -691,14 +746,12 @@ def test_first_packet():
     server = serve()
     texts = []
     try:
-        for what, function, limit_us in (("ICMP echo", icmp_times, 100), ("RST", refusal_times, 100),
-                                         ("data echoed by an application", data_times, 200)):
-            times = quiet_median(function, limit_us)
+        for what, function, limit_us, wakes in (("ICMP echo", icmp_times, 100, 1), ("RST", refusal_times, 100, 1),
+                                                ("data echoed by an application", data_times, 200, 2)):
+            times, allowed = judged_median(function, limit_us, wakes)
             median = statistics.median(times)
-            texts.append(f"{what}: median {median:.0f} us, {min(times):.0f}..{max(times):.0f}")
-            if median >= limit_us and (wake := wake_up_us()) > 35:
-                raise Skip(f"the machine is too busy: waking a process by a pipe takes {wake:.0f} us; {texts[-1]}")
-            expect(median < limit_us, texts[-1])
+            texts.append(f"{what}: median {median:.0f} us, {min(times):.0f}..{max(times):.0f}, allowed {allowed:.0f}")
+            expect(median < allowed, texts[-1])
     finally:
         server.stop()
         bed.stop()
@@ -718,7 +771,8 @@ def main():
              "wrong_device", "grpc_port_busy", "second_daemon", "no_permission", "stale_sockets", "file_in_the_way",
              "hugepages_demanded", "side_by_side", "sigterm", "sigint", "sigterm_idle", "drain_finishes",
              "sigterm_twice", "without_hugepages", "with_hugepages", "no_ports", "slow_path_own", "slow_path_inline",
-             "two_workers", "mtu_576", "mtu_9000"]
+             "two_workers", "mtu_576", "mtu_9000", "large_segments",
+             "offloads_on"]
     if not SLOW:
         names += ["idle", "first_packet"]
     return harness.run([(n.replace("_", " "), globals()["test_" + n]) for n in names], recover=recover)

@@ -202,8 +202,9 @@ class Relay:
 class Bed:
     """A testbed of its own with a daemon on one side and the kernel on the other."""
 
-    def __init__(self, driver, config=None, mtu=1500, prefix=None, relay=False):
+    def __init__(self, driver, config=None, mtu=1500, prefix=None, relay=False, offloads=False):
         self.driver, self.mtu, self.with_relay, self.relay = driver, mtu, relay, None
+        self.offloads = offloads
         self.prefix = prefix or f"mge{os.getpid()}"
         self.instance = self.prefix
         self.dir = f"/tmp/mango-e2e-{self.prefix}"
@@ -233,7 +234,7 @@ class Bed:
     def up(self):
         signals.signal(signals.SIGTERM, lambda *_: sys.exit(1))  # so that what was made is removed
         words = ["up", "--mtu", str(self.mtu)] + (["--tap"] if self.driver == "tap" else []) + \
-            (["--relay"] if self.with_relay else [])
+            (["--relay"] if self.with_relay else []) + (["--offloads"] if self.offloads else [])
         self.testbed(*words)
         atexit.register(self.down)
         if self.with_relay:
