@@ -506,7 +506,10 @@ MANGO_API mango_status_e mango_socket_destroy(mango_socket_h sock);
  * daemon rounds up to a power of two and limits; it does not double, as Linux does for its own book-keeping. What a
  * connected socket returns is the size that the buffer has now.
  *
- * @return 0; -ENOPROTOOPT: any other; -EINVAL: wrong size or value
+ * TCP_CONGESTION takes and gives a name: "reno", "cubic", "dctcp" or "bbr". The daemon is asked at once, connected or
+ * not; set before connect or listen it holds from the handshake on (DCTCP asks for ECN there).
+ *
+ * @return 0; -ENOPROTOOPT: any other; -EINVAL: wrong size or value; -ENOENT: no such congestion control
  *
  * Those that the daemon keeps (all but time-outs, linger, NODELAY, CORK) block for one round trip once the socket
  * is connected; before that they are remembered and applied then. Those set on a listener go to the
