@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/attach_recv.h"
 #include "proto/base/assert.h"
 #include "proto/base/bits.h"
 
@@ -190,6 +191,8 @@ static void reply_attached(struct client *client, struct mg_request *request, ui
 		.region_bytes = region->app.total_bytes,
 		.daemon_epoch = conf->sessions->daemon_epoch,
 		.connections_max = region->connections_max,
+		.share = region->share,
+		.app = region->app.id,
 	};
 	err = open_fds(client, context, is_attach, fds, &n);
 	if (err == 0)
@@ -238,7 +241,8 @@ static const char *attach_error(int err)
 	}
 }
 
-static void attach_take(struct client *client, struct mg_request *request)
+static void attach_take(struct client *client, struct mg_request *request,
+			const struct mg_attach_in *in)
 {
 	struct mg_attach *attach = client->attach;
 	const struct mg_ctl_attach *a = &request->msg.attach[0];
@@ -264,6 +268,9 @@ static void attach_take(struct client *client, struct mg_request *request)
 		refuse_take(client, request, -EPROTO, text);
 		return;
 	}
+	/* Who connected may have been this process' parent; the rights are his. */
+	if (in->pid > 0)
+		client->peer.pid = in->pid;
 	err = mg_session_begin(attach->conf.sessions, &client->peer, a, &session, &context);
 	if (err < 0) {
 		refuse_take(client, request, err, attach_error(err));
@@ -271,6 +278,7 @@ static void attach_take(struct client *client, struct mg_request *request)
 	}
 	session->client = client;
 	client->session = session;
+	mg_attach_recv_allow_fds(client->source.fd, true);
 	mg_log(attach->conf.log, MG_LOG_INFO, "attach",
 	       "event=attached pid=%d uid=%u program=\"%s\" app=%u context=%u windows=%u region_bytes=%" PRIu64,
 	       (int)client->peer.pid, client->peer.uid, session->program, session->region->app.id,
@@ -302,41 +310,131 @@ static void handle_take(struct client *client, struct mg_request *request)
 	mg_handler_handle(client->attach->conf.handler, request);
 }
 
+static const char *guard_error(int err)
+{
+	switch (-err) {
+	case ENOTSOCK:
+		return "a guard is one end of a pair of stream sockets";
+	case EDQUOT:
+		return "this application has too many guards: one per connection and listener (app.connections_max, "
+		       "app.listeners_max)";
+	case EBUSY:
+		return "too many descriptors of this user wait to be closed";
+	case EMFILE:
+		return "the daemon has no descriptors left: raise LimitNOFILE (ulimit -n) of the daemon";
+	case ENOTCONN:
+		return "attach first";
+	default:
+		return NULL;
+	}
+}
+
+static void guard_take(struct client *client, struct mg_request *request, struct mg_attach_in *in)
+{
+	struct mg_guards *guards = client->attach->conf.guards;
+	int err = -ENOTCONN;
+
+	if (in->is_cut)
+		err = -EMFILE;
+	else if (client->session != NULL)
+		err = mg_guards_take(guards, client->session->region, &request->msg, in->fds,
+				     in->nr_fds);
+	if (err < 0) {
+		refuse_take(client, request, err, guard_error(err));
+		if (err == -ENOTSOCK) /* no library of ours does that */
+			hang_up(client, "it passed odd descriptors");
+		return;
+	}
+	in->nr_fds = 0; /* taken, all of them */
+	request->done = done;
+	request->owner = client;
+	request->session = client->session;
+	client->nr_requests++;
+	mg_handler_guard(client->attach->conf.handler, request);
+}
+
+static void guards_take(struct client *client, struct mg_request *request)
+{
+	uint32_t start = request->msg.hdr.start, n;
+	uint64_t id = request->msg.hdr.id;
+	bool more;
+
+	if (client->session == NULL) {
+		refuse_take(client, request, -ENOTCONN, "attach first");
+		return;
+	}
+	n = mg_guards_list(client->session->region, start,
+			   mg_ctl_items_max(MG_CTL_GUARDS | MG_CTL_REPLY), request->msg.guard,
+			   &more);
+	memset(&request->msg.hdr, 0, sizeof(request->msg.hdr));
+	request->msg.hdr.version = MG_CTL_VERSION;
+	request->msg.hdr.type = MG_CTL_GUARDS | MG_CTL_REPLY;
+	request->msg.hdr.id = id;
+	request->msg.hdr.start = start;
+	request->msg.hdr.more = more ? 1 : 0;
+	mg_ctl_set_count(&request->msg, n);
+	reply_take(client, request);
+}
+
+static void dispatch_take(struct client *client, struct mg_request *request,
+			  struct mg_attach_in *in)
+{
+	uint16_t type = request->msg.hdr.type;
+
+	if (type == MG_CTL_ATTACH)
+		attach_take(client, request, in);
+	else if (type == MG_CTL_CONTEXT_OPEN)
+		context_take(client, request);
+	else if (type == MG_CTL_GUARD)
+		guard_take(client, request, in);
+	else if (type == MG_CTL_GUARDS)
+		guards_take(client, request);
+	else
+		handle_take(client, request);
+}
+
+/* Why this datagram is the client's last; NULL: it is fine. */
+static const char *fault_of(struct mg_request *request, const struct mg_attach_in *in)
+{
+	if (in->len < 0)
+		return strerror((int)-in->len);
+	if (in->len == 0)
+		return "it has gone";
+	if ((size_t)in->len > sizeof(request->msg))
+		return "a message too long";
+	if (mg_ctl_check(&request->msg, (size_t)in->len) < 0 ||
+	    (request->msg.hdr.type & MG_CTL_REPLY) != 0)
+		return "a broken message";
+	if (in->nr_fds > 0 && request->msg.hdr.type != MG_CTL_GUARD)
+		return "it passed descriptors that nobody asked for";
+	return NULL;
+}
+
 /* One datagram. False: nothing more to read now, or the client was dropped. */
 static bool read_one(struct client *client)
 {
 	struct mg_request *request = mg_request_new();
-	ssize_t len;
-	int err;
+	struct mg_closer *closer = client->attach->conf.guards->closer;
+	struct mg_attach_in in;
+	const char *fault;
 
 	if (request == NULL) {
 		hang_up(client, "out of memory");
 		return false;
 	}
-	len = recv(client->source.fd, &request->msg, sizeof(request->msg),
-		   MSG_DONTWAIT | MSG_TRUNC);
-	if (len <= 0 || (size_t)len > sizeof(request->msg)) {
-		err = len < 0 ? errno : 0;
+	mg_attach_recv(client->source.fd, &request->msg, &in);
+	fault = fault_of(request, &in);
+	if (fault == NULL) {
+		dispatch_take(client, request, &in);
+	} else {
 		mg_request_free(request);
-		if (err != EAGAIN && err != EINTR)
-			hang_up(client, len < 0    ? strerror(err)
-					: len == 0 ? "it has gone"
-						   : "a message too long");
-		return false;
+		if (in.len != -EAGAIN && in.len != -EINTR)
+			hang_up(client, fault);
 	}
-	err = mg_ctl_check(&request->msg, (size_t)len);
-	if (err < 0 || (request->msg.hdr.type & MG_CTL_REPLY) != 0) {
-		mg_request_free(request);
-		hang_up(client, "a broken message");
-		return false;
-	}
-	if (request->msg.hdr.type == MG_CTL_ATTACH)
-		attach_take(client, request);
-	else if (request->msg.hdr.type == MG_CTL_CONTEXT_OPEN)
-		context_take(client, request);
-	else
-		handle_take(client, request);
-	return true;
+	for (uint32_t i = 0; i < in.nr_fds; i++)
+		if (in.fds[i] >= 0)
+			mg_closer_push(closer, in.fds[i], client->peer.uid);
+	return fault == NULL;
 }
 
 static void write_out(struct client *client)
@@ -413,6 +511,7 @@ static void add_client(struct mg_attach *attach, int fd)
 		goto refuse;
 	/* So that the largest message always fits into an empty socket; the default does too, usually. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	mg_attach_recv_init(fd);
 	client->attach = attach;
 	client->source = (struct mg_loop_source){ .fd = fd, .fn = on_client };
 	client->events = EPOLLIN;

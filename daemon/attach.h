@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/guard.h"
 #include "daemon/handler.h"
 #include "daemon/info.h"
 #include "daemon/loop.h"
@@ -39,6 +40,7 @@ struct mg_attach_conf {
 	struct mg_loop *loop;
 	struct mg_handler *handler;
 	struct mg_sessions *sessions;
+	struct mg_guards *guards;
 	const struct mg_access *access;
 	const struct mg_info *info;
 	struct mg_doorbells doorbells;

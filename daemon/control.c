@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 
 #define RETRY_NS 1000000ull       /* a full ring of the slow path empties in no time */
 #define LATE_NS (2 * MG_NS_PER_S) /* what the slow path may take beyond its grace */
+#define ADMIN_FD_MAX 65536u
 #define LEAVE_NS MG_NS_PER_S      /* for regions to come back */
 
 struct mg_outgoing {
@@ -82,6 +84,7 @@ static void leave(struct mg_control *control)
 	control->phase = MG_CONTROL_LEAVING;
 	mg_loop_timer_set(&control->loop, &control->deadline, mg_loop_now_ns() + LEAVE_NS);
 	mg_attach_close(&control->attach);
+	mg_guards_drop_all(&control->guards);
 	check_left(control);
 }
 
@@ -101,6 +104,8 @@ static void on_answers(struct mg_loop_source *source, uint32_t events)
 			break;
 		case MG_ANSWER_APP_BROKEN:
 			mg_attach_kick(&control->attach, answer.req.app);
+			mg_guards_drop(&control->guards, mg_container_of(answer.req.app,
+									 struct mg_region, app));
 			break;
 		case MG_ANSWER_DRAINED:
 			leave(control);
@@ -266,6 +271,9 @@ static int open_loop(struct mg_control *control)
 						    on_signals };
 	if (control->signals.fd < 0)
 		return -errno;
+	res = mg_closer_new(&control->closer);
+	if (res < 0)
+		return res;
 	res = mg_request_queue_init(&control->queue);
 	if (res < 0)
 		return res;
@@ -284,6 +292,8 @@ static int start_sessions(struct mg_control *control)
 	int res = mg_sessions_init(&control->sessions, control->conf.conf, &control->access,
 				   control->parts.limits, &sessions_env);
 
+	control->guards = (struct mg_guards){ &control->loop, &control->sessions,
+					      control->closer };
 	control->sessions.daemon_epoch = control->parts.daemon_epoch;
 	mg_handler_init(&control->handler, &handler_env, control->conf.conf, &control->sessions);
 	return res;
@@ -336,6 +346,7 @@ static int start_attach(struct mg_control *control)
 		.loop = &control->loop,
 		.handler = &control->handler,
 		.sessions = &control->sessions,
+		.guards = &control->guards,
 		.access = &control->access,
 		.info = control->parts.info,
 		.doorbells = control->parts.doorbells,
@@ -368,16 +379,28 @@ static int open_grpc(struct mg_control *control, char *err, size_t errlen)
 	return 0;
 }
 
+/* A descriptor that is not reached by opening one after the other, as far as limits allow. */
+static uint32_t upper_half(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / 2 > ADMIN_FD_MAX)
+		return ADMIN_FD_MAX;
+	return (uint32_t)limit.rlim_cur / 2;
+}
+
 static int start_grpc(struct mg_control *control)
 {
 	const struct mg_grpc_conf grpc_conf = { .log = control->conf.log,
-						.queue = &control->queue };
+						.queue = &control->queue,
+						.admin_fd_min = upper_half() };
 	int res;
 
 	if (!control->conf.conf->ipc.grpc.enabled)
 		return 0;
 	res = mg_grpc_server_start(&grpc_conf, &control->grpc);
-	return res < 0 ? res : mg_grpc_listen_start(&control->grpc_listen, control->grpc);
+	return res < 0 ? res : mg_grpc_listen_start(&control->grpc_listen, control->grpc,
+						    grpc_conf.admin_fd_min);
 }
 
 static int open_parts(struct mg_control *control, char *err, size_t errlen)
@@ -479,7 +502,12 @@ void mg_control_close(struct mg_control *control)
 	drop_outbox(control);
 	mg_grpc_server_stop(control->grpc);
 	control->grpc = NULL;
+	if (control->guards.sessions != NULL)
+		mg_guards_drop_all(&control->guards);
+	drop_outbox(control);
 	mg_sessions_close(&control->sessions);
+	mg_closer_free(control->closer);
+	control->closer = NULL;
 	if (control->attach_fd >= 0)
 		close(control->attach_fd);
 	control->attach_fd = -1;

@@ -27,6 +27,8 @@
 #include "daemon/request.h"
 #include "daemon/session.h"
 #include "daemon/slow_link.h"
+#include "daemon/closer.h"
+#include "daemon/guard.h"
 #include "proto/base/log.h"
 
 struct mg_control_conf {
@@ -76,6 +78,8 @@ struct mg_control {
 	struct mg_instance instance;
 	struct mg_access access;
 	struct mg_sessions sessions;
+	struct mg_closer *closer;
+	struct mg_guards guards;
 	struct mg_handler handler;
 	struct mg_attach attach;
 	struct mg_grpc_listen grpc_listen;

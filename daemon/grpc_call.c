@@ -32,6 +32,7 @@ const struct mg_grpc_method mg_grpc_methods[] = {
 	{ "/mango.v1.Mango/Connections", MG_GRPC_UNARY, MG_CTL_CONNECTIONS },
 	{ "/mango.v1.Mango/Listeners", MG_GRPC_UNARY, MG_CTL_LISTENERS },
 	{ "/mango.v1.Mango/Stats", MG_GRPC_UNARY, MG_CTL_STATS },
+	{ "/mango.v1.Mango/Sessions", MG_GRPC_UNARY, MG_CTL_SESSIONS },
 	{ "/mango.v1.Mango/Session", MG_GRPC_SESSION, 0 },
 	{ "/grpc.health.v1.Health/Check", MG_GRPC_CHECK, 0 },
 	{ "/grpc.health.v1.Health/Watch", MG_GRPC_WATCH, 0 },
@@ -463,15 +464,18 @@ void mg_grpc_call_status_changed(struct mg_grpc_call *call)
 		tell_watcher(call);
 }
 
-/* Our name for a connection is its descriptor; the core says "fd:17". */
+/*
+ * Our name for a connection is its descriptor; the core says "fd:17". A call may outlive its connection, whose number
+ * may then be another's: therefore administrators have numbers that nobody else gets (grpc_listen.c).
+ */
 static bool peer_is_admin(struct mg_grpc_call *call)
 {
 	char *peer = grpc_call_get_peer(call->core);
 	unsigned int fd;
 	bool is_admin = false;
 
-	if (peer != NULL && sscanf(peer, "fd:%u", &fd) == 1 && fd < MG_GRPC_PEERS_MAX)
-		is_admin = (call->server->admins[fd / 8] >> (fd % 8) & 1) != 0;
+	if (peer != NULL && sscanf(peer, "fd:%u", &fd) == 1)
+		is_admin = fd >= call->server->conf.admin_fd_min;
 	gpr_free(peer);
 	return is_admin;
 }

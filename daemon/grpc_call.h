@@ -18,7 +18,6 @@
 #include "daemon/grpc_server.h"
 
 #define MG_GRPC_REQUESTS_MAX 1024 /* of all calls together */
-#define MG_GRPC_PEERS_MAX 65536   /* descriptors */
 
 enum mg_grpc_kind {
 	MG_GRPC_UNKNOWN, /* whatever we do not know */
@@ -62,7 +61,6 @@ struct mg_grpc_server {
 	uint32_t nr_requests;
 	bool is_stopping;
 	bool is_serving;
-	uint8_t admins[MG_GRPC_PEERS_MAX / 8]; /* bit per descriptor */
 };
 
 struct mg_grpc_call {

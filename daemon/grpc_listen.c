@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -16,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/attach_recv.h"
 #include "daemon/instance.h"
 #include "daemon/tcp_peer.h"
 #include "proto/base/bits.h"
@@ -205,6 +207,28 @@ static bool remember(struct mg_grpc_listen *listen, int fd, bool admin)
 	return true;
 }
 
+/*
+ * Gives an administrator's connection a number from admin_fd_min on, and refuses all others that have one there. 0 or
+ * -errno; fd is closed then.
+ */
+static int place(const struct mg_grpc_listen *listen, bool admin, int *fd)
+{
+	uint32_t min = listen->admin_fd_min;
+	int old = *fd;
+	int err;
+
+	if (admin == ((uint32_t)old >= min))
+		return 0;
+	if (!admin) { /* so many descriptors are open */
+		close(old);
+		return -EMFILE;
+	}
+	*fd = fcntl(old, F_DUPFD_CLOEXEC, (int)min);
+	err = *fd < 0 ? -errno : 0;
+	close(old);
+	return err;
+}
+
 static void on_retry(struct mg_loop_timer *timer)
 {
 	struct mg_grpc_listen *listen = mg_container_of(timer, struct mg_grpc_listen, retry);
@@ -224,10 +248,14 @@ static void on_socket(struct mg_loop_source *source, uint32_t events)
 	if (fd >= 0) {
 		bool admin = is_admin(socket, fd);
 
+		if (place(listen, admin, &fd) < 0)
+			return;
 		if (socket->path[0] == '\0')
 			(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		else
+			mg_attach_recv_allow_fds(fd, false); /* gRPC would close what it gets */
 		if (remember(listen, fd, admin))
-			mg_grpc_server_adopt(listen->server, fd, admin);
+			mg_grpc_server_adopt(listen->server, fd);
 		else
 			close(fd);
 		return;
@@ -240,9 +268,11 @@ static void on_socket(struct mg_loop_source *source, uint32_t events)
 	mg_loop_timer_set(listen->loop, &listen->retry, mg_loop_now_ns() + RETRY_NS);
 }
 
-int mg_grpc_listen_start(struct mg_grpc_listen *listen, struct mg_grpc_server *server)
+int mg_grpc_listen_start(struct mg_grpc_listen *listen, struct mg_grpc_server *server,
+			 uint32_t admin_fd_min)
 {
 	listen->server = server;
+	listen->admin_fd_min = admin_fd_min;
 	listen->retry.fn = on_retry;
 	for (uint32_t i = 0; i < listen->nr_sockets; i++) {
 		int err;

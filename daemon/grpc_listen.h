@@ -44,6 +44,7 @@ struct mg_grpc_listen {
 	struct mg_loop *loop;
 	struct mg_grpc_server *server;
 	const struct mg_access *access;
+	uint32_t admin_fd_min; /* administrators' connections have numbers from here on, others below */
 	struct mg_loop_timer retry;
 	uint32_t nr_sockets;
 	struct mg_grpc_socket sockets[MG_GRPC_SOCKETS_MAX];
@@ -56,6 +57,8 @@ void mg_grpc_listen_init(struct mg_grpc_listen *listen, struct mg_loop *loop,
 /* 0 or -errno with one line of cause and cure. Nothing is accepted before mg_grpc_listen_start(). */
 int mg_grpc_listen_add(struct mg_grpc_listen *listen, const char *endpoint, char *err,
 		       size_t errlen);
-int mg_grpc_listen_start(struct mg_grpc_listen *listen, struct mg_grpc_server *server);
+/* admin_fd_min: that of the server's mg_grpc_conf. */
+int mg_grpc_listen_start(struct mg_grpc_listen *listen, struct mg_grpc_server *server,
+			 uint32_t admin_fd_min);
 void mg_grpc_listen_close(struct mg_grpc_listen *listen);
 #endif

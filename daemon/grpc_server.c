@@ -125,18 +125,8 @@ int mg_grpc_server_start(const struct mg_grpc_conf *conf, struct mg_grpc_server 
 	return 0;
 }
 
-void mg_grpc_server_adopt(struct mg_grpc_server *server, int fd, bool is_admin)
+void mg_grpc_server_adopt(struct mg_grpc_server *server, int fd)
 {
-	if (fd >= MG_GRPC_PEERS_MAX) {
-		close(fd);
-		return;
-	}
-	pthread_mutex_lock(&server->lock);
-	if (is_admin)
-		server->admins[fd / 8] = (uint8_t)(server->admins[fd / 8] | 1u << (fd % 8));
-	else
-		server->admins[fd / 8] = (uint8_t)(server->admins[fd / 8] & ~(1u << (fd % 8)));
-	pthread_mutex_unlock(&server->lock);
 	grpc_server_add_channel_from_fd(server->core, fd, server->creds);
 }
 

@@ -28,12 +28,13 @@ struct mg_grpc_server;
 struct mg_grpc_conf {
 	const struct mg_log *log;
 	struct mg_request_queue *queue; /* where requests go */
+	uint32_t admin_fd_min; /* who is connected by a descriptor from here on may change settings */
 };
 
 /* 0; -ENOMEM; -EAGAIN: no thread. */
 int mg_grpc_server_start(const struct mg_grpc_conf *conf, struct mg_grpc_server **ret_server);
-/* A connected socket, non-blocking, that the server closes. is_admin: whoever it is may change the configuration. */
-void mg_grpc_server_adopt(struct mg_grpc_server *server, int fd, bool is_admin);
+/* A connected socket, non-blocking, that the server closes. */
+void mg_grpc_server_adopt(struct mg_grpc_server *server, int fd);
 /* What the health service says; watchers are told. */
 void mg_grpc_server_set_serving(struct mg_grpc_server *server, bool is_serving);
 /* Ends the streams of a session that is over. */

@@ -9,14 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/guard.h"
 #include "proto/base/assert.h"
 #include "proto/base/bits.h"
+
+#define QUERIES_MAX 8 /* what the slow path keeps */
 
 void mg_handler_init(struct mg_handler *handler, const struct mg_handler_env *env,
 		     struct mg_conf *conf, struct mg_sessions *sessions)
 {
 	*handler = (struct mg_handler){ .env = *env, .conf = conf, .sessions = sessions };
 	mg_list_init(&handler->with_slow);
+	mg_list_init(&handler->queries);
 }
 
 static void finish(struct mg_request *request)
@@ -156,13 +160,62 @@ static void handle_get_config(struct mg_handler *handler, struct mg_request *req
 
 static void to_slow(struct mg_handler *handler, struct mg_request *request, struct mg_app *app)
 {
-	struct mg_slow_req req = {
-		.type = MG_SLOW_REQ_CTL, .app = app, .msg = &request->msg, .cookie = request
-	};
+	struct mg_slow_req req = { .type = MG_SLOW_REQ_CTL,
+				   .arg = request->arg,
+				   .app = app,
+				   .msg = &request->msg,
+				   .value = request->contexts,
+				   .cookie = request };
 
 	request->type = request->msg.hdr.type;
+	request->app = app;
 	mg_list_push_back(&handler->with_slow, &request->node);
 	handler->env.slow(handler->env.ctx, &req);
+}
+
+static bool is_query(uint16_t type)
+{
+	return type == MG_CTL_CONNECTIONS || type == MG_CTL_TCP_GET_OPTION;
+}
+
+/* The slow path asks workers for these, one after the other, and keeps few: the others wait here. */
+static void query_to_slow(struct mg_handler *handler, struct mg_request *request,
+			  struct mg_app *app)
+{
+	request->app = app;
+	if (handler->nr_queries >= QUERIES_MAX) {
+		mg_list_push_back(&handler->queries, &request->node);
+		return;
+	}
+	handler->nr_queries++;
+	to_slow(handler, request, app);
+}
+
+static void next_query(struct mg_handler *handler)
+{
+	struct mg_list_node *node = mg_list_pop_front(&handler->queries);
+	struct mg_request *request;
+
+	handler->nr_queries--;
+	if (node == NULL)
+		return;
+	request = mg_container_of(node, struct mg_request, node);
+	handler->nr_queries++;
+	to_slow(handler, request, request->app);
+}
+
+static void handle_sessions(struct mg_handler *handler, struct mg_request *request)
+{
+	uint32_t start = request->msg.hdr.start;
+	bool more;
+	uint32_t n = mg_sessions_list(handler->sessions, start,
+				      mg_ctl_items_max(MG_CTL_SESSIONS | MG_CTL_REPLY),
+				      request->msg.session, &more);
+
+	begin_reply(request, n);
+	request->msg.hdr.start = start;
+	request->msg.hdr.more = more ? 1 : 0;
+	finish(request);
 }
 
 /* Pages of our own counters first; the slow path's begin where ours end. */
@@ -204,32 +257,61 @@ static struct mg_session *need_session(struct mg_handler *handler, struct mg_req
 	return session;
 }
 
+/* Every context that the request names is one of the process that asks. */
+static bool contexts_are_own(const struct mg_session *session, const struct mg_ctl_msg *msg)
+{
+	for (uint32_t i = 0; i < msg->hdr.count; i++) {
+		uint32_t context;
+
+		switch (msg->hdr.type) {
+		case MG_CTL_TCP_LISTEN:
+			context = msg->listen[i].context;
+			break;
+		case MG_CTL_TCP_ACCEPT:
+			context = msg->accept[i].context;
+			break;
+		case MG_CTL_TCP_CONNECT:
+			context = msg->connect[i].context;
+			break;
+		case MG_CTL_TCP_MOVE:
+			context = msg->move[i].context;
+			break;
+		default:
+			return true;
+		}
+		if (context >= MG_REGION_CONTEXTS || (session->contexts >> context & 1) == 0)
+			return false;
+	}
+	return true;
+}
+
 static void handle_tcp(struct mg_handler *handler, struct mg_request *request)
 {
 	uint16_t type = request->msg.hdr.type;
 	struct mg_session *session = need_session(handler, request); /* NULL: the request is gone */
-	struct mg_region *region;
-	char text[MG_CTL_TEXT_MAX];
 
 	if (session == NULL)
 		return;
-	region = session->region;
 	if (handler->is_draining && (type == MG_CTL_TCP_LISTEN || type == MG_CTL_TCP_CONNECT)) {
 		fail(request, -ESHUTDOWN, "the daemon is stopping");
 		return;
 	}
-	if (type == MG_CTL_TCP_LISTEN &&
-	    region->nr_listeners + request->msg.hdr.count > region->listeners_max) {
-		(void)snprintf(text, sizeof(text),
-			       "this application may have %u listeners (app.listeners_max)",
-			       region->listeners_max); /* fits */
-		fail(request, -EMFILE, text);
+	if (!contexts_are_own(session, &request->msg)) {
+		fail(request, -EINVAL, "the event context is not one of this process");
 		return;
 	}
-	if (type == MG_CTL_TCP_LISTEN) /* given back if it fails */
-		region->nr_listeners += request->msg.hdr.count;
-	request->count = request->msg.hdr.count;
-	to_slow(handler, request, &region->app);
+	request->contexts = session->contexts;
+	request->arg = session->region->listeners_max;
+	if (is_query(type))
+		query_to_slow(handler, request, &session->region->app);
+	else
+		to_slow(handler, request, &session->region->app);
+}
+
+void mg_handler_guard(struct mg_handler *handler, struct mg_request *request)
+{
+	request->contexts = request->session->contexts;
+	to_slow(handler, request, &request->session->region->app);
 }
 
 void mg_handler_handle(struct mg_handler *handler, struct mg_request *request)
@@ -245,8 +327,13 @@ void mg_handler_handle(struct mg_handler *handler, struct mg_request *request)
 		handle_get_config(handler, request);
 		return;
 	case MG_CTL_CONNECTIONS:
+		query_to_slow(handler, request, NULL);
+		return;
 	case MG_CTL_LISTENERS:
 		to_slow(handler, request, NULL);
+		return;
+	case MG_CTL_SESSIONS:
+		handle_sessions(handler, request);
 		return;
 	case MG_CTL_STATS:
 		handle_stats(handler, request);
@@ -259,45 +346,43 @@ void mg_handler_handle(struct mg_handler *handler, struct mg_request *request)
 	case MG_CTL_TCP_ABORT:
 	case MG_CTL_TCP_SET_OPTION:
 	case MG_CTL_TCP_GET_OPTION:
+	case MG_CTL_TCP_MOVE:
 		handle_tcp(handler, request);
 		return;
 	case MG_CTL_ATTACH:
 	case MG_CTL_CONTEXT_OPEN:
+	case MG_CTL_GUARD:
+	case MG_CTL_GUARDS:
 	case MG_CTL_NR:
 		break;
 	}
 	fail(request, -EPROTO, "the attach socket alone takes this request");
 }
 
-/* Keeps the application's number of listeners right. The region is alive: app_gone comes after all replies. */
-static void count_listeners(const struct mg_slow_req *req, const struct mg_request *request)
+/* What the slow path refused for our limits, in words. */
+static void explain(struct mg_request *request)
 {
-	struct mg_region *region;
-	bool is_ok = request->msg.hdr.status == 0;
-	bool is_fewer;
-
-	if (req->app == NULL)
-		return;
-	region = mg_container_of(req->app, struct mg_region, app);
-	is_fewer = (request->type == MG_CTL_TCP_LISTEN && !is_ok) ||
-		   (request->type == MG_CTL_TCP_LISTEN_CLOSE && is_ok);
-	if (is_fewer)
-		region->nr_listeners -= request->count < region->nr_listeners
-						? request->count
-						: region->nr_listeners;
+	if (request->type == MG_CTL_TCP_LISTEN && request->msg.hdr.status == -EMFILE)
+		(void)snprintf(request->msg.hdr.text, sizeof(request->msg.hdr.text), /* fits */
+			       "this application may have %u listeners (app.listeners_max)",
+			       request->arg);
 }
 
 void mg_handler_slow_reply(struct mg_handler *handler, const struct mg_slow_req *req)
 {
 	struct mg_request *request = req->cookie;
+	uint16_t type = request->type;
 
-	(void)handler;
 	mg_list_remove(&request->node);
-	request->msg.hdr.type = (uint16_t)(request->type | MG_CTL_REPLY);
-	if (request->type == MG_CTL_STATS)
+	request->msg.hdr.type = (uint16_t)(type | MG_CTL_REPLY);
+	if (type == MG_CTL_STATS)
 		request->msg.hdr.start += request->stats_base;
-	count_listeners(req, request);
+	if (type == MG_CTL_GUARD)
+		mg_guards_settle_all(&request->msg);
+	explain(request);
 	finish(request);
+	if (is_query(type))
+		next_query(handler);
 }
 
 void mg_handler_abandon(struct mg_handler *handler)
@@ -308,6 +393,14 @@ void mg_handler_abandon(struct mg_handler *handler)
 		struct mg_request *request = mg_container_of(node, struct mg_request, node);
 
 		request->msg.hdr.type = request->type;
+		if (request->type == MG_CTL_GUARD) {
+			request->msg.hdr.status = -ESHUTDOWN;
+			mg_guards_settle_all(&request->msg);
+		}
 		fail(request, -ESHUTDOWN, "the daemon has stopped");
 	}
+	while ((node = mg_list_pop_front(&handler->queries)) != NULL)
+		fail(mg_container_of(node, struct mg_request, node), -ESHUTDOWN,
+		     "the daemon has stopped");
+	handler->nr_queries = 0;
 }

@@ -36,12 +36,16 @@ struct mg_handler {
 	struct mg_conf *conf;
 	struct mg_sessions *sessions;
 	struct mg_list with_slow; /* requests that wait for the slow path */
+	struct mg_list queries;   /* that wait for their turn there */
+	uint32_t nr_queries;      /* there */
 	bool is_draining;         /* no new listeners and connections */
 };
 
 void mg_handler_init(struct mg_handler *handler, const struct mg_handler_env *env,
 		     struct mg_conf *conf, struct mg_sessions *sessions);
 void mg_handler_handle(struct mg_handler *handler, struct mg_request *request);
+/* A GUARD of the attach socket, whose items have guards (guard.h); request->session is set. */
+void mg_handler_guard(struct mg_handler *handler, struct mg_request *request);
 /* The answer to a request of type MG_SLOW_REQ_CTL. */
 void mg_handler_slow_reply(struct mg_handler *handler, const struct mg_slow_req *req);
 /* The slow path has stopped: whatever waits for it fails. */

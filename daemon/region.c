@@ -56,6 +56,7 @@ int mg_region_new(const struct mg_app_layout *layout, uint64_t daemon_epoch,
 	if (region == NULL)
 		return -ENOMEM;
 	region->fd = -1;
+	mg_list_init(&region->guards);
 	for (uint32_t c = 0; c < MG_SHM_CONTEXTS_MAX; c++)
 		region->app.contexts[c].wake_fd = -1;
 	err = open_backing(region, mg_app_region_bytes(layout));
@@ -111,7 +112,16 @@ int mg_region_wake_open(const struct mg_region *region, uint32_t context, int *r
 	return err;
 }
 
-int mg_region_context_open(struct mg_region *region, uint32_t *ret_context)
+/* Whoever holds a lock word as the former owner of the context is dead from now on (abi.h). */
+static void move_life(struct mg_region *region, uint32_t context, uint32_t pid)
+{
+	struct mg_app_context *ctx = &region->app.contexts[context];
+
+	atomic_fetch_add_explicit(&ctx->shm->life, 1, memory_order_release);
+	atomic_store_explicit(&ctx->pid, pid, memory_order_relaxed);
+}
+
+int mg_region_context_open(struct mg_region *region, uint32_t pid, uint32_t *ret_context)
 {
 	uint32_t all = UINT32_MAX >> (32 - MG_REGION_CONTEXTS);
 	uint32_t fresh = all & ~region->contexts_used & ~region->contexts_old;
@@ -121,6 +131,7 @@ int mg_region_context_open(struct mg_region *region, uint32_t *ret_context)
 		return -ENOSPC;
 	*ret_context = (uint32_t)__builtin_ctz(usable);
 	region->contexts_used |= 1u << *ret_context;
+	move_life(region, *ret_context, pid);
 	/* Before the application can ring there: it hears of the context by a message that is sent later. */
 	atomic_fetch_or_explicit(&region->app.contexts_open, 1u << *ret_context,
 				 memory_order_relaxed);
@@ -132,4 +143,5 @@ void mg_region_context_close(struct mg_region *region, uint32_t context)
 	MG_ASSERT((region->contexts_used >> context & 1) != 0);
 	region->contexts_used &= ~(1u << context);
 	region->contexts_old |= 1u << context;
+	move_life(region, context, 0);
 }

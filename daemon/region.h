@@ -14,10 +14,12 @@
  */
 #ifndef MG_REGION_H
 #define MG_REGION_H
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "proto/base/list.h"
+#include "proto/ctl/ctl.h"
 #include "proto/path/app.h"
 
 /* Threads and processes of one application that wait for events; libmango.h promises as many TCP handles. */
@@ -29,8 +31,11 @@ struct mg_region {
 	int fd;
 	uid_t uid;
 	uint32_t access;      /* row of the access list */
+	struct mg_ctl_token share;  /* who shows it joins */
+	struct mg_list guards;      /* guard.c */
+	uint32_t nr_guards;
 	uint32_t nr_sessions; /* processes that hold it */
-	uint32_t nr_listeners;
+	bool is_leaving;      /* the slow path was told to let go */
 	uint32_t listeners_max;
 	uint32_t connections_max;
 	uint32_t contexts_used; /* bit per context: somebody has it */
@@ -52,7 +57,7 @@ void mg_region_free(struct mg_region *region);
  */
 int mg_region_wake_open(const struct mg_region *region, uint32_t context, int *ret_fd);
 
-/* 0 or -ENOSPC. */
-int mg_region_context_open(struct mg_region *region, uint32_t *ret_context);
+/* pid: of the process that gets it, for people. 0 or -ENOSPC. */
+int mg_region_context_open(struct mg_region *region, uint32_t pid, uint32_t *ret_context);
 void mg_region_context_close(struct mg_region *region, uint32_t context);
 #endif

@@ -28,7 +28,9 @@ struct mg_request {
 	bool is_admin;              /* may change the configuration */
 	/* The handler's, while the slow path has `msg`. */
 	uint16_t type;
-	uint32_t count;
+	uint32_t arg;      /* mg_slow_req.arg */
+	uint32_t contexts; /* of the process that asks; 0: nobody's */
+	struct mg_app *app;
 	uint32_t stats_base; /* counters before the slow path's */
 	struct mg_ctl_msg msg;
 };

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "daemon/loop.h"
 #include "proto/base/assert.h"
 #include "proto/base/bits.h"
 
@@ -125,9 +126,11 @@ static int new_region(struct mg_sessions *sessions, const struct mg_peer *peer, 
 	if (!take_id(sessions, &id))
 		return -EDQUOT;
 	err = mg_region_new(&layout, sessions->daemon_epoch, &region);
-	if (err < 0) {
-		give_id(sessions, id);
-		return err;
+	if (err < 0)
+		goto give_id;
+	if (getrandom(&region->share, sizeof(region->share), 0) != (ssize_t)sizeof(region->share)) {
+		err = -EIO;
+		goto free_region;
 	}
 	region->app.id = id;
 	region->app.pid = (uint32_t)peer->pid;
@@ -139,6 +142,12 @@ static int new_region(struct mg_sessions *sessions, const struct mg_peer *peer, 
 	sessions->nr_regions++;
 	*ret_region = region;
 	return 0;
+
+free_region:
+	mg_region_free(region);
+give_id:
+	give_id(sessions, id);
+	return err;
 }
 
 static void drop_region(struct mg_sessions *sessions, struct mg_region *region)
@@ -149,15 +158,22 @@ static void drop_region(struct mg_sessions *sessions, struct mg_region *region)
 	mg_region_free(region);
 }
 
-/* The parent's region; only for the same user. */
+/* Only for the same user. A token of one of its sessions will do as well. */
 static int join_region(struct mg_sessions *sessions, const struct mg_peer *peer,
-		       const struct mg_ctl_token *parent, struct mg_region **ret_region)
+		       const struct mg_ctl_token *share, struct mg_region **ret_region)
 {
-	struct mg_session *session = mg_session_find(sessions, parent);
+	struct mg_session *session = mg_session_find(sessions, share);
+	struct mg_region *found = session != NULL ? session->region : NULL;
 
-	if (session == NULL || session->peer.uid != peer->uid)
+	MG_LIST_FOREACH(it, &sessions->regions) {
+		struct mg_region *region = mg_container_of(it, struct mg_region, node);
+
+		if (token_eq(&region->share, share))
+			found = region;
+	}
+	if (found == NULL || found->is_leaving || found->uid != peer->uid)
 		return -ENOENT;
-	*ret_region = session->region;
+	*ret_region = found;
 	return 0;
 }
 
@@ -172,9 +188,9 @@ static int take_region(struct mg_sessions *sessions, const struct mg_peer *peer,
 }
 
 static void tell_slow(struct mg_sessions *sessions, enum mg_slow_req_type type,
-		      struct mg_region *region)
+		      struct mg_region *region, uint64_t value)
 {
-	struct mg_slow_req req = { .type = type, .app = &region->app };
+	struct mg_slow_req req = { .type = type, .app = &region->app, .value = value };
 
 	sessions->env.slow(sessions->env.ctx, &req);
 }
@@ -188,8 +204,8 @@ static void enlist(struct mg_sessions *sessions, struct mg_session *session)
 	sessions->nr_sessions++;
 	sessions->access->rows[session->access].nr_sessions++;
 	region->nr_sessions++;
-	if (region->nr_sessions == 1)
-		tell_slow(sessions, MG_SLOW_REQ_APP_ADD, region);
+	if (region->nr_sessions == 1 && region->nr_guards == 0) /* it is new */
+		tell_slow(sessions, MG_SLOW_REQ_APP_ADD, region, 0);
 }
 
 int mg_session_begin(struct mg_sessions *sessions, const struct mg_peer *peer,
@@ -210,6 +226,7 @@ int mg_session_begin(struct mg_sessions *sessions, const struct mg_peer *peer,
 		return -ENOMEM;
 	session->peer = *peer;
 	session->access = access;
+	session->since_ns = mg_loop_now_ns();
 	memcpy(session->program, attach->program, sizeof(session->program) - 1);
 	if (getrandom(&session->token, sizeof(session->token), 0) !=
 	    (ssize_t)sizeof(session->token)) {
@@ -227,7 +244,7 @@ int mg_session_begin(struct mg_sessions *sessions, const struct mg_peer *peer,
 	return 0;
 
 put_region:
-	if (session->region->nr_sessions == 0)
+	if (session->region->nr_sessions == 0 && session->region->nr_guards == 0)
 		drop_region(sessions, session->region);
 free_session:
 	free(session);
@@ -236,7 +253,7 @@ free_session:
 
 int mg_session_context_open(struct mg_session *session, uint32_t *ret_context)
 {
-	int err = mg_region_context_open(session->region, ret_context);
+	int err = mg_region_context_open(session->region, (uint32_t)session->peer.pid, ret_context);
 
 	if (err == 0)
 		session->contexts |= 1u << *ret_context;
@@ -246,6 +263,7 @@ int mg_session_context_open(struct mg_session *session, uint32_t *ret_context)
 void mg_session_end(struct mg_sessions *sessions, struct mg_session *session)
 {
 	struct mg_region *region = session->region;
+	uint32_t contexts = session->contexts;
 
 	for (uint32_t c = 0; c < MG_REGION_CONTEXTS; c++) {
 		if ((session->contexts >> c & 1) != 0)
@@ -258,15 +276,24 @@ void mg_session_end(struct mg_sessions *sessions, struct mg_session *session)
 	sessions->env.ended(sessions->env.ctx, &session->token);
 	free(session);
 	region->nr_sessions--;
-	if (region->nr_sessions == 0)
-		tell_slow(sessions, MG_SLOW_REQ_APP_DEL, region);
+	if (region->nr_sessions > 0 || region->nr_guards > 0)
+		tell_slow(sessions, MG_SLOW_REQ_HOLDER_GONE, region, contexts);
+	mg_sessions_region_step(sessions, region);
+}
+
+void mg_sessions_region_step(struct mg_sessions *sessions, struct mg_region *region)
+{
+	if (region->nr_sessions > 0 || region->nr_guards > 0 || region->is_leaving)
+		return;
+	region->is_leaving = true;
+	tell_slow(sessions, MG_SLOW_REQ_APP_DEL, region, 0);
 }
 
 void mg_sessions_app_gone(struct mg_sessions *sessions, struct mg_app *app)
 {
 	struct mg_region *region = mg_container_of(app, struct mg_region, app);
 
-	MG_ASSERT(region->nr_sessions == 0);
+	MG_ASSERT(region->nr_sessions == 0 && region->nr_guards == 0);
 	drop_region(sessions, region);
 }
 

@@ -2,10 +2,11 @@
 /*
  * session.h - the attached processes and their regions.
  *
- * Idea:    a session is one attachment of one process. Most have a region of their own; a forked child that
- *          shows its parent's token shares the parent's. When the last session of a region ends, the slow
- *          path is told to let go of the application (MG_SLOW_REQ_APP_DEL), and when it says that every
- *          thread has (mg_sessions_app_gone), the region is freed.
+ * Idea:    a session is one attachment of one process. Most have a region of their own; a forked child, or a
+ *          program that it became, shows the region's `share` token and joins it. When the last session and the
+ *          last guard (guard.h) of a region are gone, the slow path is told to let go of the application
+ *          (MG_SLOW_REQ_APP_DEL), and when it says that every thread has (mg_sessions_app_gone), the region is
+ *          freed. A session that ends before takes along what is its own (MG_SLOW_REQ_HOLDER_GONE).
  *          Tokens are 128 random bits: whoever knows one speaks for the session, on any transport.
  * Threads: the control thread.
  */
@@ -31,6 +32,7 @@ struct mg_session {
 	struct mg_peer peer;
 	uint32_t contexts; /* bit per context it holds */
 	uint32_t access;   /* row that let it in */
+	uint64_t since_ns;
 	char program[64];
 	void *client; /* of the attach server: who holds it open */
 };
@@ -77,6 +79,12 @@ int mg_session_begin(struct mg_sessions *sessions, const struct mg_peer *peer,
 void mg_session_end(struct mg_sessions *sessions, struct mg_session *session);
 /* Another context for the same process. 0 or -ENOSPC. */
 int mg_session_context_open(struct mg_session *session, uint32_t *ret_context);
+
+/* After a process or a guard has gone: was it the last? */
+void mg_sessions_region_step(struct mg_sessions *sessions, struct mg_region *region);
+/* Attached processes, and regions that only guards hold; as mg_guards_list(). */
+uint32_t mg_sessions_list(const struct mg_sessions *sessions, uint32_t start, uint32_t max,
+			  struct mg_ctl_session_info *items, bool *ret_more);
 
 /* NULL: unknown. */
 struct mg_session *mg_session_find(struct mg_sessions *sessions, const struct mg_ctl_token *token);

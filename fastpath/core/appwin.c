@@ -162,6 +162,13 @@ void mg_appwin_look(struct mg_fp *fp, struct mg_flow *f)
 	look(fp, f, 0);
 }
 
+void mg_appwin_recover(struct mg_fp *fp, struct mg_flow *f)
+{
+	/* acq_rel: as for a doorbell */
+	(void)atomic_exchange_explicit(&f->win->a_dirty, 0, memory_order_acq_rel);
+	look(fp, f, 0);
+}
+
 void mg_appwin_close(struct mg_fp *fp, struct mg_flow *f)
 {
 	look(fp, f, MG_SHM_AF_CLOSE);

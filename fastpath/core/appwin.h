@@ -16,6 +16,8 @@ struct mg_fp;
 void mg_appwin_look(struct mg_fp *fp, struct mg_flow *f);
 /* Looks as if the application had set MG_SHM_AF_CLOSE: it asked by a control message, or died closing. */
 void mg_appwin_close(struct mg_fp *fp, struct mg_flow *f);
+/* Looks, after a process may have died between marking the window and ringing. */
+void mg_appwin_recover(struct mg_fp *fp, struct mg_flow *f);
 /* Only how far it has read: for an ACK that would offer little by what we knew. */
 void mg_appwin_refresh_rx(struct mg_fp *fp, struct mg_flow *f);
 /* Takes doorbells of one context; returns how many. */

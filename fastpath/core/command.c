@@ -84,7 +84,7 @@ static bool install_ok(const struct mg_fp *fp, const struct mg_cmd_install *c)
 	       fp->apps[c->app->id].app == c->app && c->mss != 0 && mg_is_pow2(c->rx_bytes) &&
 	       mg_is_pow2(c->tx_bytes) && c->rcv_wscale <= MG_TCP_WS_MAX &&
 	       c->snd_wscale <= MG_TCP_WS_MAX && c->snd_una == c->snd_nxt &&
-	       c->window < c->app->nr_windows && c->context < c->app->nr_contexts;
+	       c->window < c->app->nr_windows && (uint64_t)c->contexts >> c->app->nr_contexts == 0;
 }
 
 /* No place for it: the slow path learns that it is not here. */
@@ -126,7 +126,7 @@ static void install(struct mg_fp *fp, const struct mg_cmd_install *c)
 	f->gen = c->msg.gen;
 	f->window = c->window;
 	f->window_gen = c->window_gen;
-	f->context = c->context;
+	f->contexts = c->contexts;
 	f->ts_offset = c->ts_offset;
 	f->rtx_ns = MG_TIME_NEVER;
 	f->delack_ns = MG_TIME_NEVER;
@@ -321,6 +321,10 @@ static void obey_flow(struct mg_fp *fp, struct mg_flow *f, const struct mg_msg *
 		break;
 	case MG_CMD_RING:
 		mg_ring_answer(fp, f, body);
+		break;
+	case MG_CMD_SET_CONTEXTS:
+		mg_notify_move(fp, f, ((const struct mg_cmd_set_opt *)body)->value);
+		mg_appwin_recover(fp, f);
 		break;
 	case MG_CMD_REPORT:
 		mg_notify_event(fp, f, MG_EV_REPORT, 0);

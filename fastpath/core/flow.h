@@ -239,7 +239,7 @@ struct mg_flow {
 	uint32_t gen;
 	uint32_t window;
 	uint32_t window_gen;
-	uint32_t context;
+	uint32_t contexts; /* of the application that get its events: a bit each */
 	uint32_t app_slot;
 	uint32_t win_next; /* chain of the window table */
 	uint32_t ovf_next; /* chain of the flow table's overflow */

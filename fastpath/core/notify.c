@@ -217,10 +217,22 @@ static void publish(struct mg_flow *f)
 	atomic_store_explicit(&w->w_flags, w_flags, memory_order_release);
 }
 
+static void push_entry(struct mg_fp *fp, struct mg_flow *f, _Atomic uint32_t *dirty)
+{
+	const struct mg_shm_event ev = { .kind = MG_SHM_EV_CONN,
+					 .index = f->window,
+					 .gen = f->window_gen };
+	uint32_t told = mg_app_notify(f->app, fp->conf.worker + 1, f->contexts, &ev, dirty);
+
+	if (told == 0)
+		return;
+	mg_fp_count(fp, MG_FPS_NOTIFIES, 1);
+	fp->apps[f->app_slot].wake_mask |= told;
+	fp->wake_any = true;
+}
+
 void mg_notify_app(struct mg_fp *fp, struct mg_flow *f)
 {
-	struct mg_shm_event ev;
-
 	if (!mg_flow_has(f, MG_FF_PUBLISH | MG_FF_NOTIFY))
 		return;
 	publish(f);
@@ -230,14 +242,23 @@ void mg_notify_app(struct mg_fp *fp, struct mg_flow *f)
 	f->flags &= ~(uint32_t)MG_FF_NOTIFY;
 	if (mg_flow_has(f, MG_FF_APP_CLOSED))
 		return; /* nobody listens */
-	ev = (struct mg_shm_event){ .kind = MG_SHM_EV_CONN,
-				    .index = f->window,
-				    .gen = f->window_gen };
-	if (!mg_app_notify(f->app, fp->conf.worker + 1, f->context, &ev, &f->win->w_dirty))
+	push_entry(fp, f, &f->win->w_dirty);
+}
+
+void mg_notify_move(struct mg_fp *fp, struct mg_flow *f, uint32_t contexts)
+{
+	if ((uint64_t)contexts >> f->app->nr_contexts != 0)
 		return;
-	mg_fp_count(fp, MG_FPS_NOTIFIES, 1);
-	fp->apps[f->app_slot].wake_mask |= 1u << f->context;
-	fp->wake_any = true;
+	f->contexts = contexts;
+	publish(f);
+	if (mg_flow_has(f, MG_FF_APP_CLOSED))
+		return;
+	/*
+	 * An entry may lie in a ring that nobody reads any more, and keep the dirty word set: one more goes out
+	 * whatever the word says. release, acquire: as in mg_app_notify().
+	 */
+	(void)atomic_exchange_explicit(&f->win->w_dirty, 1, memory_order_acq_rel);
+	push_entry(fp, f, NULL);
 }
 
 void mg_notify_wake(struct mg_fp *fp)

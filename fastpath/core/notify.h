@@ -28,6 +28,8 @@ bool mg_notify_removed(struct mg_fp *fp, struct mg_flow *f);
 void mg_notify_sample(struct mg_fp *fp, struct mg_flow *f);
 /* Stores the worker's line of the window and pushes the entry, as the flags say. */
 void mg_notify_app(struct mg_fp *fp, struct mg_flow *f);
+/* From now on these contexts (a bit each) get the flow's events; each gets one now. */
+void mg_notify_move(struct mg_fp *fp, struct mg_flow *f, uint32_t contexts);
 /* Wakes the contexts that got entries. */
 void mg_notify_wake(struct mg_fp *fp);
 #endif

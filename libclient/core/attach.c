@@ -51,6 +51,8 @@ static int open_local(struct mg_client *client, const struct mg_transport_params
 		err = mg_transport_local_ops.open(path, params, &client->local);
 		if (err < 0)
 			return err;
+		if (strlen(path) < sizeof(client->attach_path))
+			memcpy(client->attach_path, path, strlen(path) + 1);
 	}
 	client->attach_fd = mg_transport_local_fd(client->local);
 	return 0;
@@ -75,6 +77,7 @@ static int request_attach(struct mg_client *client, struct mg_ctl_msg *msg, int 
 	a->abi_major = MG_SHM_ABI_MAJOR;
 	a->abi_minor = MG_SHM_ABI_MINOR;
 	a->abi_hash = mg_shm_abi_hash();
+	a->parent = client->parent;
 	program_name(a->program, sizeof(a->program));
 	err = mg_transport_local_request_fds(client->local, msg, fds, MG_TRANSPORT_FDS_MAX, ret_nr);
 	if (err < 0)
@@ -197,6 +200,7 @@ static int adopt(struct mg_client *client, const struct mg_ctl_attached *a, int 
 	client->nr_workers = a->nr_workers;
 	client->daemon_epoch = a->daemon_epoch;
 	client->token = a->token;
+	client->share = a->share;
 	err = check_region(client);
 	return err < 0 ? err : check_info(client);
 }
@@ -246,6 +250,8 @@ int mg_attach(struct mg_client *client, const struct mg_transport_params *params
 	return 0;
 
 close_fds:
+	if (err == -ETIMEDOUT) /* the session may be made yet: this connection is of no use any more */
+		mg_transport_local_ops.abandon(client->local);
 	for (uint32_t i = 0; i < nr; i++)
 		close(fds[i]);
 	unmap(client);
@@ -285,6 +291,7 @@ void mg_attach_undo(struct mg_client *client)
 	unmap(client);
 	if (client->first_event_fd >= 0)
 		close(client->first_event_fd);
+	client->first_event_fd = -1;
 	for (uint32_t w = 0; client->attached && w < client->nr_workers; w++)
 		close(client->worker_fd[w]);
 	if (client->local != NULL && client->local != client->control)

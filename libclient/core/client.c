@@ -11,7 +11,9 @@
 
 #include "libclient/core/address.h"
 #include "libclient/core/attach.h"
+#include "libclient/core/client_list.h"
 #include "libclient/core/ctx.h"
+#include "libclient/core/share.h"
 #include "libclient/core/transport_local.h"
 #include "libclient/core/transport_module.h"
 
@@ -34,8 +36,24 @@ static int open_control(struct mg_client *client, const struct mg_address *addre
 		err = mg_transport_module_load(address->module, client->env.logp, &client->ops);
 		if (err < 0)
 			return err;
+	} else if (strlen(address->target) < sizeof(client->attach_path)) {
+		memcpy(client->attach_path, address->target, strlen(address->target) + 1);
 	}
 	return client->ops->open(address->target, &params, &client->control);
+}
+
+static struct mg_client *client_new(void)
+{
+	struct mg_client *client = calloc(1, sizeof(*client));
+
+	if (client == NULL)
+		return NULL;
+	client->refs = 1;
+	client->attach_fd = -1;
+	client->first_event_fd = -1;
+	pthread_mutex_init(&client->lock, NULL);
+	mg_env_read(&client->env);
+	return client;
 }
 
 int mg_client_open(const char *address, struct mg_client **ret_client)
@@ -47,14 +65,9 @@ int mg_client_open(const char *address, struct mg_client **ret_client)
 	err = mg_address_parse(address, &parsed);
 	if (err < 0)
 		return err;
-	client = calloc(1, sizeof(*client));
+	client = client_new();
 	if (client == NULL)
 		return -ENOMEM;
-	client->refs = 1;
-	client->attach_fd = -1;
-	client->first_event_fd = -1;
-	pthread_mutex_init(&client->lock, NULL);
-	mg_env_read(&client->env);
 	err = open_control(client, &parsed);
 	if (err < 0) {
 		mg_log(client->env.logp, MG_LOG_ERROR, "client", "address=%s error=\"%s\"",
@@ -62,6 +75,30 @@ int mg_client_open(const char *address, struct mg_client **ret_client)
 		mg_client_put(client);
 		return err;
 	}
+	mg_client_list_add(client);
+	*ret_client = client;
+	return 0;
+}
+
+int mg_client_open_child_fd(int fd_take, const struct mg_ctl_token *share,
+			    struct mg_client **ret_client)
+{
+	struct mg_client *client = client_new();
+	int err;
+
+	if (client == NULL) {
+		close(fd_take);
+		return -ENOMEM;
+	}
+	client->ops = &mg_transport_local_ops;
+	client->parent = *share;
+	mg_transport_local_path(fd_take, client->attach_path, sizeof(client->attach_path));
+	err = mg_transport_local_adopt(fd_take, &params, &client->control);
+	if (err < 0) {
+		mg_client_put(client);
+		return err;
+	}
+	mg_client_list_add(client);
 	*ret_client = client;
 	return 0;
 }
@@ -76,6 +113,7 @@ struct mg_client *mg_client_ref(struct mg_client *client)
 
 static void destroy(struct mg_client *client)
 {
+	mg_client_list_remove(client);
 	mg_ctx_free_idle(client);
 	mg_attach_undo(client);
 	if (client->control != NULL)
@@ -188,7 +226,7 @@ bool mg_client_check(struct mg_client *client)
 {
 	struct pollfd pfd = { .fd = client->attach_fd, .events = POLLRDHUP };
 
-	if (!mg_client_is_dead(client) && poll(&pfd, 1, 0) == 1)
+	if (!mg_client_is_dead(client) && pfd.fd >= 0 && poll(&pfd, 1, 0) == 1)
 		mg_client_die(client, "attach socket hung up");
 	return mg_client_is_dead(client);
 }

@@ -28,6 +28,10 @@ struct mg_client {
 	const struct mg_transport_ops *ops;
 	struct mg_transport *control;
 
+	char attach_path[108];      /* of the attach socket; "": not known yet, or not by path */
+	struct mg_ctl_token parent; /* attaching joins the region of this share token; zero: none */
+	struct mg_client *next;     /* of all in this process (fork.c) */
+
 	pthread_mutex_t lock; /* attaching; the contexts; error_text */
 	uint32_t refs;
 	char error_text[MG_CTL_TEXT_MAX]; /* why the daemon refused the last request */
@@ -37,6 +41,7 @@ struct mg_client {
 	struct mg_transport *local; /* the attach socket; the same as control for local addresses */
 	int attach_fd;
 	struct mg_ctl_token token;
+	struct mg_ctl_token share; /* with it another process may join our region */
 	uint8_t *region;
 	uint64_t region_bytes;
 	const struct mg_shm_info *info; /* read-only page */
@@ -49,9 +54,11 @@ struct mg_client {
 	uint32_t first_context;
 	int first_event_fd; /* of the context that came with the attachment; -1: taken */
 
+	bool is_orphan;          /* we are a forked child: it was the parent's */
 	_Atomic uint32_t dead;   /* 1: the daemon is gone */
 	_Atomic uint32_t probes; /* thins out mg_client_probe() */
 	struct mg_ctx *idle;     /* contexts of closed handles, for the next ones */
+	struct mg_ctx *contexts; /* all; lock */
 };
 
 /* 0; -EINVAL: not an address; -ECONNREFUSED: no daemon; -ELIBACC, -ELIBBAD: transport module; other -errno. */

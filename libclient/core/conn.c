@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "libclient/core/listener.h"
+#include "libclient/core/share.h"
 
 /* Locked. From here on events of the window reach the object. */
 static void enter(struct mg_conn *conn)
@@ -98,6 +99,8 @@ int mg_conn_connect(struct mg_ctx *ctx, const struct mg_conn_params *params,
 	err = conn_new(ctx, index, gen, ret_conn);
 	if (err == 0)
 		enter(*ret_conn);
+	else
+		mg_ctx_reset(ctx, index, gen);
 	mg_ctx_unlock(ctx);
 	return err;
 }
@@ -121,11 +124,17 @@ void mg_conn_leave(struct mg_conn *conn, bool abort)
 	 * The window is the daemon's again as soon as the worker sees the flag, and may come back as another
 	 * connection at once: under the lock, so that its new owner enters after our last touch.
 	 */
+	if (conn->guarded && !abort) {
+		mg_conn_drop(conn);
+		return;
+	}
 	mg_ctx_lock(ctx);
 	ctx->slots[conn->w.index].conn = NULL;
-	mg_window_set(&conn->w, abort ? MG_SHM_AF_ABORT : MG_SHM_AF_CLOSE);
-	if (!mg_client_is_dead(ctx->client))
+	/* Dead may mean: we are a child of the process that has it. */
+	if (!mg_client_is_dead(ctx->client)) {
+		mg_window_set(&conn->w, abort ? MG_SHM_AF_ABORT : MG_SHM_AF_CLOSE);
 		mg_ctx_ring_last(ctx, &conn->w);
+	}
 	mg_ctx_unlock(ctx);
 }
 

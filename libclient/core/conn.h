@@ -32,6 +32,7 @@ struct mg_conn {
 	_Atomic uint32_t
 		tx_busy; /* 1: a thread writes into the transmit ring, or moves to another */
 	struct mg_conn *next_former; /* the face's: a list of those that were left */
+	bool guarded; /* share.h: it ends with its descriptor, not with our release */
 };
 
 struct mg_conn_params {

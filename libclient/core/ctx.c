@@ -10,9 +10,23 @@
 
 #include "libclient/core/conn.h"
 #include "libclient/core/listener.h"
+#include "proto/base/sleep.h"
 
 /* Entries popped from one ring under one hold of the lock. */
 #define DISPATCH_BUDGET 512u
+
+/* A context that another process had before goes on where it left its rings. */
+static uint32_t head_of(const void *ring)
+{
+	return atomic_load_explicit(&((const struct mg_spsc_shared *)ring)->head,
+				    memory_order_relaxed);
+}
+
+static uint32_t tail_of(const void *ring)
+{
+	return atomic_load_explicit(&((const struct mg_spsc_shared *)ring)->tail,
+				    memory_order_relaxed);
+}
 
 static void bind_rings(struct mg_ctx *ctx)
 {
@@ -20,16 +34,19 @@ static void bind_rings(struct mg_ctx *ctx)
 	const struct mg_shm_section *ev = &c->sections[MG_SHM_SEC_EVENTS];
 	const struct mg_shm_section *db = &c->sections[MG_SHM_SEC_DOORBELLS];
 
-	for (uint32_t p = 0; p <= c->nr_workers; p++)
-		mg_spsc_attach_consumer(&ctx->events[p],
-					c->region + ev->off +
-						ev->stride * (ctx->index * (c->nr_workers + 1) + p),
-					ev->entries, sizeof(struct mg_shm_event), 0);
-	for (uint32_t w = 0; w < c->nr_workers; w++)
-		mg_spsc_attach_producer(&ctx->bells[w],
-					c->region + db->off +
-						db->stride * (ctx->index * c->nr_workers + w),
-					db->entries, sizeof(struct mg_shm_doorbell), 0);
+	for (uint32_t p = 0; p <= c->nr_workers; p++) {
+		uint8_t *ring = c->region + ev->off +
+				ev->stride * (ctx->index * (c->nr_workers + 1) + p);
+
+		mg_spsc_attach_consumer(&ctx->events[p], ring, ev->entries,
+					sizeof(struct mg_shm_event), head_of(ring));
+	}
+	for (uint32_t w = 0; w < c->nr_workers; w++) {
+		uint8_t *ring = c->region + db->off + db->stride * (ctx->index * c->nr_workers + w);
+
+		mg_spsc_attach_producer(&ctx->bells[w], ring, db->entries,
+					sizeof(struct mg_shm_doorbell), tail_of(ring));
+	}
 }
 
 /* The daemon's half: number and wake-ups. */
@@ -73,12 +90,20 @@ static int ctx_new(struct mg_client *client, struct mg_ctx **ret_ctx)
 						     sec->stride * ctx->index);
 	ctx->spin_ns = client->env.spin_us * 1000u;
 	ctx->spin_now_ns = ctx->spin_ns;
-	ctx->next_cookie = 1;
+	ctx->life = atomic_load_explicit(&ctx->shm->life, memory_order_acquire);
+	mg_sleep_cancel(&ctx->shm->sleeping); /* who had it before may have died asleep */
+	ctx->rescan_seen = atomic_load_explicit(&ctx->shm->rescan, memory_order_relaxed);
+	/* Listeners are found by cookie: no two of the region, of whatever process, have the same. */
+	ctx->next_cookie = ((uint64_t)ctx->index << 24 | (ctx->life & 0xffffff)) << 32 | 1;
 	pthread_mutex_init(&ctx->lock, NULL);
 	pthread_mutex_init(&ctx->bell_lock, NULL);
 	mg_list_init(&ctx->listeners);
 	mg_list_init(&ctx->waiters);
 	bind_rings(ctx);
+	pthread_mutex_lock(&client->lock);
+	ctx->next_of_client = client->contexts;
+	client->contexts = ctx;
+	pthread_mutex_unlock(&client->lock);
 	*ret_ctx = ctx;
 	return 0;
 }
@@ -118,12 +143,22 @@ void mg_ctx_close(struct mg_ctx *ctx)
 	mg_client_put(client);
 }
 
+static void leave_client(struct mg_ctx *ctx)
+{
+	struct mg_ctx **link = &ctx->client->contexts;
+
+	while (*link != ctx)
+		link = &(*link)->next_of_client;
+	*link = ctx->next_of_client;
+}
+
 void mg_ctx_free_idle(struct mg_client *client)
 {
 	struct mg_ctx *ctx;
 
 	while ((ctx = client->idle) != NULL) {
 		client->idle = ctx->next_idle;
+		leave_client(ctx);
 		close(ctx->event_fd);
 		close(ctx->kick_fd);
 		pthread_mutex_destroy(&ctx->lock);
@@ -131,6 +166,38 @@ void mg_ctx_free_idle(struct mg_client *client)
 		free(ctx->slots);
 		free(ctx);
 	}
+}
+
+void mg_ctx_forget(struct mg_ctx *ctx)
+{
+	struct mg_list_node *node;
+
+	for (uint32_t i = 0; i < ctx->client->nr_windows; i++)
+		free(ctx->slots[i].conn);
+	while ((node = mg_list_pop_front(&ctx->listeners)) != NULL) {
+		struct mg_lst *lst = mg_container_of(node, struct mg_lst, node);
+
+		free(lst->queue);
+		free(lst);
+	}
+	close(ctx->event_fd);
+	close(ctx->kick_fd);
+	free(ctx->slots);
+	free(ctx);
+}
+
+void mg_ctx_reset(struct mg_ctx *ctx, uint32_t index, uint32_t gen)
+{
+	struct mg_client *client = ctx->client;
+	struct mg_window w;
+
+	if (index >= client->nr_windows || mg_client_is_dead(client) ||
+	    mg_window_bind(&w, client->region, client->region_bytes, &client->windows[index], index,
+			   gen) < 0 ||
+	    w.worker >= client->nr_workers)
+		return;
+	mg_window_set(&w, MG_SHM_AF_ABORT);
+	mg_ctx_ring_last(ctx, &w);
 }
 
 void mg_source_init(struct mg_source *source, struct mg_ctx *ctx)
@@ -234,7 +301,6 @@ static void rescan(struct mg_ctx *ctx)
 	for (uint32_t i = 0; i < ctx->client->nr_windows; i++) {
 		struct mg_shm_window *shm = &ctx->client->windows[i];
 		struct mg_conn *conn = ctx->slots[i].conn;
-		uint32_t state;
 
 		if (conn != NULL) {
 			mg_window_take(&shm->s_dirty);
@@ -242,9 +308,11 @@ static void rescan(struct mg_ctx *ctx)
 			mg_ctx_changed(&conn->src);
 			continue;
 		}
-		/* acquire: pairs with the slow path's release of state */
-		state = atomic_load_explicit(&shm->state, memory_order_acquire);
-		if (state == MG_SHM_ST_OPEN && shm->context == ctx->index)
+		/* Offered to us, and not only waiting in the daemon's queue. acquire: as for an entry. */
+		if (atomic_load_explicit(&shm->claim, memory_order_acquire) ==
+			    MG_SHM_CLAIM_OFFERED &&
+		    (atomic_load_explicit(&shm->contexts, memory_order_relaxed) >> ctx->index & 1) !=
+			    0)
 			mg_lst_on_accepted(ctx, shm->cookie, i, shm->gen);
 	}
 }

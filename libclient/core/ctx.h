@@ -64,7 +64,9 @@ struct mg_slot {
 struct mg_ctx {
 	struct mg_client *client;
 	struct mg_ctx *next_idle;
+	struct mg_ctx *next_of_client; /* of all, for a forked child */
 	uint32_t index;
+	uint32_t life; /* of the context (abi.h): who holds a lock word under it is us */
 	struct mg_shm_context *shm;
 	int event_fd;     /* our end of a socket: a datagram when the daemon wakes us */
 	int kick_fd;      /* our own eventfd */
@@ -96,6 +98,10 @@ int mg_ctx_open(struct mg_client *client, struct mg_ctx **ret_ctx);
 void mg_ctx_close(struct mg_ctx *ctx);
 /* With the client's last reference. */
 void mg_ctx_free_idle(struct mg_client *client);
+/* Frees it and what hangs on it, without locks; for a child of fork. */
+void mg_ctx_forget(struct mg_ctx *ctx);
+/* Locked. A connection of ours that nobody wants: RST. One that is not ours (another use of the window) is left alone. */
+void mg_ctx_reset(struct mg_ctx *ctx, uint32_t index, uint32_t gen);
 
 static inline void mg_ctx_lock(struct mg_ctx *ctx)
 {

@@ -9,6 +9,7 @@
 
 #define CREDITS_MIN 16u
 #define CREDITS_MAX 512u
+#define CREDITS_SHARED 4u /* so that a process that is busy hoards none */
 
 static struct mg_lst *find(struct mg_ctx *ctx, uint64_t cookie)
 {
@@ -21,18 +22,27 @@ static struct mg_lst *find(struct mg_ctx *ctx, uint64_t cookie)
 	return NULL;
 }
 
+/*
+ * Takes an offered connection: from now on it is ours alone, neither another process' nor the daemon's. The window may
+ * have been used anew since the entry was sent: then *gen is told. False: somebody else has it.
+ */
+static bool claim(const struct mg_ctx *ctx, uint32_t index, uint32_t *gen)
+{
+	struct mg_shm_window *shm = &ctx->client->windows[index];
+
+	/* acquire: state orders gen */
+	if (atomic_load_explicit(&shm->state, memory_order_acquire) == MG_SHM_ST_FREE ||
+	    shm->gen != *gen || !mg_window_claim(shm))
+		return false;
+	*gen = shm->gen;
+	return true;
+}
+
 /* A connection that nobody wants. Locked. */
 static void reset(struct mg_ctx *ctx, uint32_t index, uint32_t gen)
 {
-	struct mg_client *client = ctx->client;
-	struct mg_window w;
-
-	if (mg_window_bind(&w, client->region, client->region_bytes, &client->windows[index], index,
-			   gen) < 0 ||
-	    w.worker >= client->nr_workers)
-		return;
-	mg_window_set(&w, MG_SHM_AF_ABORT);
-	mg_ctx_ring_last(ctx, &w);
+	if (!mg_client_is_dead(ctx->client) && claim(ctx, index, &gen))
+		mg_ctx_reset(ctx, index, gen);
 }
 
 static int grow(struct mg_lst *lst)
@@ -88,7 +98,7 @@ void mg_lst_on_ended(struct mg_ctx *ctx, uint64_t cookie, int error)
 }
 
 /* Tells the daemon that `credits` more connections may be announced. */
-static int grant(struct mg_lst *lst, uint32_t credits)
+static int grant(struct mg_lst *lst, uint32_t credits, uint32_t flags)
 {
 	struct mg_ctl_msg *msg = mg_client_msg(MG_CTL_TCP_ACCEPT, 1);
 	int err;
@@ -97,6 +107,8 @@ static int grant(struct mg_lst *lst, uint32_t credits)
 		return -ENOMEM;
 	msg->accept[0].listener = lst->id;
 	msg->accept[0].credits = credits;
+	msg->accept[0].context = lst->src.ctx->index;
+	msg->accept[0].flags = flags;
 	err = mg_client_send(lst->src.ctx->client, msg);
 	free(msg);
 	return err;
@@ -159,29 +171,38 @@ static void leave(struct mg_lst *lst)
 	free(lst);
 }
 
-int mg_lst_open(struct mg_ctx *ctx, const struct mg_lst_params *params, struct mg_lst **ret_lst)
+static struct mg_lst *lst_new(struct mg_ctx *ctx, uint32_t credits)
 {
 	struct mg_lst *lst = calloc(1, sizeof(*lst));
+
+	if (lst == NULL)
+		return NULL;
+	mg_source_init(&lst->src, ctx);
+	mg_list_node_init(&lst->node);
+	lst->credits = credits;
+	lst->size = mg_pow2_up_u32(credits);
+	lst->queue = calloc(lst->size, sizeof(*lst->queue));
+	if (lst->queue == NULL) {
+		free(lst);
+		return NULL;
+	}
+	return lst;
+}
+
+int mg_lst_open(struct mg_ctx *ctx, const struct mg_lst_params *params, struct mg_lst **ret_lst)
+{
+	struct mg_lst *lst = lst_new(ctx, mg_clamp_u32(params->backlog, CREDITS_MIN, CREDITS_MAX));
 	int err;
 
 	if (lst == NULL)
 		return -ENOMEM;
-	mg_source_init(&lst->src, ctx);
-	mg_list_node_init(&lst->node);
-	lst->credits = mg_clamp_u32(params->backlog, CREDITS_MIN, CREDITS_MAX);
-	lst->size = mg_pow2_up_u32(lst->credits);
-	lst->queue = calloc(lst->size, sizeof(*lst->queue));
-	if (lst->queue == NULL) {
-		free(lst);
-		return -ENOMEM;
-	}
 	mg_ctx_lock(ctx);
 	lst->cookie = ctx->next_cookie++;
 	mg_list_push_back(&ctx->listeners, &lst->node);
 	mg_ctx_unlock(ctx);
 	err = request_listen(lst, params);
 	if (err == 0) {
-		err = grant(lst, lst->credits);
+		err = grant(lst, lst->credits, 0);
 		if (err < 0)
 			request_close(lst);
 	}
@@ -193,8 +214,91 @@ int mg_lst_open(struct mg_ctx *ctx, const struct mg_lst_params *params, struct m
 	return 0;
 }
 
+/* Locked. What waits here is not ours any more: the daemon gives it to others. */
+static void forget_queue(struct mg_lst *lst)
+{
+	while (lst->head != lst->tail) {
+		struct mg_lst_entry e = lst->queue[lst->head++ & (lst->size - 1)];
+
+		lst->src.ctx->slots[e.index].queued = 0; /* it may come again */
+	}
+}
+
+/* Locked. */
+static void pause_locked(struct mg_lst *lst)
+{
+	if (lst->paused || lst->error != 0 || mg_client_is_dead(lst->src.ctx->client))
+		return;
+	if (grant(lst, 0, MG_CTL_ACCEPT_RETURN) < 0)
+		return; /* the socket is full: they stay ours */
+	lst->paused = true;
+	lst->taken = 0;
+	forget_queue(lst);
+}
+
+/* Locked. */
+static void resume_locked(struct mg_lst *lst)
+{
+	if (lst->paused && lst->error == 0 && grant(lst, lst->credits, 0) == 0)
+		lst->paused = false;
+}
+
+void mg_lst_pause(struct mg_lst *lst)
+{
+	mg_ctx_lock(lst->src.ctx);
+	pause_locked(lst);
+	mg_ctx_unlock(lst->src.ctx);
+}
+
+void mg_lst_share(struct mg_lst *lst)
+{
+	mg_ctx_lock(lst->src.ctx);
+	lst->guarded = true;
+	lst->credits = CREDITS_SHARED;
+	pause_locked(lst);
+	mg_ctx_unlock(lst->src.ctx);
+}
+
+int mg_lst_adopt(struct mg_ctx *ctx, const struct mg_ctl_guard *guard, struct mg_lst **ret_lst)
+{
+	struct mg_lst *lst;
+
+	mg_ctx_lock(ctx);
+	lst = find(ctx, guard->cookie);
+	mg_ctx_unlock(ctx);
+	if (lst != NULL)
+		return -EEXIST;
+	lst = lst_new(ctx, CREDITS_SHARED);
+	if (lst == NULL)
+		return -ENOMEM;
+	lst->id = guard->id;
+	lst->cookie = guard->cookie;
+	lst->addr = guard->addr;
+	lst->port = guard->port;
+	lst->guarded = true;
+	lst->paused = true; /* until somebody wants a connection */
+	mg_ctx_lock(ctx);
+	mg_list_push_back(&ctx->listeners, &lst->node);
+	mg_ctx_unlock(ctx);
+	*ret_lst = lst;
+	return 0;
+}
+
+void mg_lst_drop(struct mg_lst *lst)
+{
+	mg_ctx_lock(lst->src.ctx);
+	pause_locked(lst);
+	forget_queue(lst);
+	mg_ctx_unlock(lst->src.ctx);
+	leave(lst);
+}
+
 void mg_lst_close(struct mg_lst *lst)
 {
+	if (lst->guarded) {
+		mg_lst_drop(lst);
+		return;
+	}
 	if (lst->error == 0)
 		request_close(lst);
 	leave(lst);
@@ -211,6 +315,24 @@ static uint32_t credits_due(struct mg_lst *lst)
 	return due;
 }
 
+/* Locked. 0; -EAGAIN: it went elsewhere; -ENOMEM: it was reset. */
+static int take_one(struct mg_lst *lst, struct mg_conn **ret_conn)
+{
+	struct mg_ctx *ctx = lst->src.ctx;
+	struct mg_lst_entry e = lst->queue[lst->head++ & (lst->size - 1)];
+	int err;
+
+	lst->taken++;
+	if (!claim(ctx, e.index, &e.gen)) {
+		ctx->slots[e.index].queued = 0; /* taken back, or another's; it may come again */
+		return -EAGAIN;
+	}
+	err = mg_conn_adopt(ctx, e.index, e.gen, ret_conn);
+	if (err < 0)
+		mg_ctx_reset(ctx, e.index, e.gen);
+	return err == -ESTALE ? -EAGAIN : err;
+}
+
 int mg_lst_accept(struct mg_lst *lst, struct mg_conn **ret_conn)
 {
 	struct mg_ctx *ctx = lst->src.ctx;
@@ -222,17 +344,15 @@ int mg_lst_accept(struct mg_lst *lst, struct mg_conn **ret_conn)
 	mg_ctx_lock(ctx);
 	if (lst->head == lst->tail)
 		(void)mg_ctx_dispatch(ctx); /* the queue tells */
-	while (lst->head != lst->tail && err < 0) {
-		struct mg_lst_entry e = lst->queue[lst->head++ & (lst->size - 1)];
-
-		lst->taken++;
-		err = mg_conn_adopt(ctx, e.index, e.gen, ret_conn);
-	}
+	while (lst->head != lst->tail && err < 0)
+		err = take_one(lst, ret_conn);
+	if (err < 0)
+		resume_locked(lst);
 	if (err == -EAGAIN && lst->error != 0)
 		err = lst->error;
 	due = credits_due(lst);
 	mg_ctx_unlock(ctx);
-	if (due > 0 && grant(lst, due) < 0) {
+	if (due > 0 && grant(lst, due, 0) < 0) {
 		mg_ctx_lock(ctx);
 		lst->taken += due; /* with the next one */
 		mg_ctx_unlock(ctx);
@@ -242,8 +362,10 @@ int mg_lst_accept(struct mg_lst *lst, struct mg_conn **ret_conn)
 	return err;
 }
 
-uint32_t mg_lst_ready(const struct mg_lst *lst)
+uint32_t mg_lst_ready(struct mg_lst *lst)
 {
+	if (mg_unlikely(lst->paused))
+		resume_locked(lst);
 	return lst->head != lst->tail || lst->error != 0 || mg_client_is_dead(lst->src.ctx->client)
 		       ? MG_READY_IN
 		       : 0;

@@ -38,6 +38,8 @@ struct mg_lst {
 	uint32_t tail;
 	uint32_t credits; /* granted in all at a time */
 	uint32_t taken;   /* accepted since the last grant */
+	bool guarded;     /* share.h: others have it, too; it ends with its descriptor */
+	bool paused;      /* no credits with the daemon; accept and ready ask for some */
 };
 
 struct mg_lst_params {
@@ -55,10 +57,21 @@ struct mg_lst_params {
 int mg_lst_open(struct mg_ctx *ctx, const struct mg_lst_params *params, struct mg_lst **ret_lst);
 /* Connections nobody accepted are reset. Watches must be gone. */
 void mg_lst_close(struct mg_lst *lst);
+/*
+ * Several processes are going to have it (after mg_client_guard()): connections that wait here go back, and few are
+ * asked for at a time, when they are wanted.
+ */
+void mg_lst_share(struct mg_lst *lst);
+/* No more connections for us; those that wait here go to others. Accept and ready ask for new ones. */
+void mg_lst_pause(struct mg_lst *lst);
+/* Takes part in a guarded listener; see mg_lst_join(). */
+int mg_lst_adopt(struct mg_ctx *ctx, const struct mg_ctl_guard *guard, struct mg_lst **ret_lst);
+/* Lets go of our part of a guarded listener; mg_lst_close() does so, too, when it is guarded. */
+void mg_lst_drop(struct mg_lst *lst);
 /* 0; -EAGAIN: none there; -errno: the listener ended. Never blocks. */
 int mg_lst_accept(struct mg_lst *lst, struct mg_conn **ret_conn);
 /* MG_READY_IN when accept has something to say. Locked. */
-uint32_t mg_lst_ready(const struct mg_lst *lst);
+uint32_t mg_lst_ready(struct mg_lst *lst);
 
 /* Locked; for dispatch. */
 void mg_lst_on_accepted(struct mg_ctx *ctx, uint64_t cookie, uint32_t index, uint32_t gen);

@@ -15,6 +15,8 @@
 #include "proto/base/bits.h"
 #include "proto/base/list.h"
 
+#define PASS_MAX 253u /* SCM_MAX_FD of the kernel */
+
 /* A request under way; lives on its thread's stack while it is on the list. */
 struct waiter {
 	struct mg_list_node node;
@@ -24,6 +26,8 @@ struct waiter {
 	int *fds;
 	uint32_t fds_max;
 	uint32_t nr_fds;
+	const int *pass; /* go with the request */
+	uint32_t nr_pass;
 	bool done;
 	int err;
 };
@@ -45,7 +49,7 @@ struct received {
 	int fds[MG_TRANSPORT_FDS_MAX];
 };
 
-static int local_connect(const char *path)
+int mg_transport_local_connect(const char *path, int *ret_fd)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int fd, err;
@@ -62,7 +66,25 @@ static int local_connect(const char *path)
 		/* No socket file, or nobody behind it: the daemon is not there. */
 		return err == ENOENT || err == ENOTDIR ? -ECONNREFUSED : -err;
 	}
-	return fd;
+	*ret_fd = fd;
+	return 0;
+}
+
+void mg_transport_local_path(int fd, char *path, size_t len)
+{
+	struct sockaddr_un sa;
+	socklen_t sa_len = sizeof(sa);
+	size_t n;
+
+	memset(&sa, 0, sizeof(sa));
+	path[0] = '\0';
+	if (getpeername(fd, (struct sockaddr *)&sa, &sa_len) < 0 || sa.sun_path[0] == '\0')
+		return;
+	n = strnlen(sa.sun_path, sizeof(sa.sun_path));
+	if (n >= len)
+		return;
+	memcpy(path, sa.sun_path, n);
+	path[n] = '\0';
 }
 
 static int init_cond(pthread_cond_t *cond)
@@ -79,26 +101,41 @@ static int init_cond(pthread_cond_t *cond)
 	return -err;
 }
 
-static int local_open(const char *address, const struct mg_transport_params *params,
-		      struct mg_transport **ret_transport)
+int mg_transport_local_adopt(int fd_take, const struct mg_transport_params *params,
+			     struct mg_transport **ret_transport)
 {
 	struct mg_transport *t = calloc(1, sizeof(*t));
-	int fd;
 
-	if (t == NULL)
+	if (t == NULL) {
+		close(fd_take);
 		return -ENOMEM;
-	fd = local_connect(address);
-	if (fd < 0) {
-		free(t);
-		return fd;
 	}
-	t->fd = fd;
+	t->fd = fd_take;
 	t->timeout_ms = params->request_timeout_ms;
 	t->next_id = 1;
 	pthread_mutex_init(&t->lock, NULL);
 	mg_list_init(&t->waiters);
 	*ret_transport = t;
 	return 0;
+}
+
+static int local_open(const char *address, const struct mg_transport_params *params,
+		      struct mg_transport **ret_transport)
+{
+	int fd;
+	int err = mg_transport_local_connect(address, &fd);
+
+	return err < 0 ? err : mg_transport_local_adopt(fd, params, ret_transport);
+}
+
+void mg_transport_local_orphan(struct mg_transport *t)
+{
+	close(t->fd);
+	t->fd = -1;
+	t->dead = true;
+	t->reading = false;
+	pthread_mutex_init(&t->lock, NULL);
+	mg_list_init(&t->waiters);
 }
 
 static void close_fds(const int *fds, uint32_t nr)
@@ -134,6 +171,38 @@ static void take_fds(struct msghdr *mh, struct received *r)
 	}
 }
 
+/* Never blocks. */
+static int put(struct mg_transport *t, const struct mg_ctl_msg *msg, const int *fds, uint32_t nr)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int) * PASS_MAX)];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { (void *)(uintptr_t)msg, msg->hdr.bytes };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *cmsg;
+	ssize_t n;
+
+	if (nr > 0) {
+		memset(&control, 0, sizeof(control));
+		mh.msg_control = control.buf;
+		mh.msg_controllen = CMSG_SPACE(nr * sizeof(int));
+		cmsg = CMSG_FIRSTHDR(&mh);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(nr * sizeof(int));
+		memcpy(CMSG_DATA(cmsg), fds, nr * sizeof(int));
+	}
+	do {
+		n = sendmsg(t->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return 0;
+	if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM || errno == ETOOMANYREFS)
+		return -EAGAIN;
+	return nr > 0 && errno == EBADF ? -EBADF : -ECONNRESET;
+}
+
 /* Reads one datagram into the inbox; no lock is held, t->reading is ours. */
 static void receive_one(struct mg_transport *t, uint64_t deadline_ns, struct received *r)
 {
@@ -162,6 +231,36 @@ static void receive_one(struct mg_transport *t, uint64_t deadline_ns, struct rec
 		r->len = -ECONNRESET;
 }
 
+/*
+ * Lock held. A reply that nobody waits for any more: what it gave is given back, or it would be the daemon's to keep
+ * until we detach. Replies to send() come here as well, and give nothing.
+ */
+static void undo(struct mg_transport *t)
+{
+	struct mg_ctl_msg *in = &t->inbox;
+	uint32_t count = in->hdr.count, n = 0;
+
+	if (in->hdr.type == (MG_CTL_TCP_CONNECT | MG_CTL_REPLY)) {
+		for (uint32_t i = 0; i < count; i++) {
+			struct mg_ctl_connect item = in->connect[i];
+
+			if (item.status == 0) /* the shorter items never run into the longer ones */
+				in->conn[n++] = (struct mg_ctl_conn_ref){ item.window, item.gen };
+		}
+		in->hdr.type = MG_CTL_TCP_ABORT;
+	} else if (in->hdr.type == (MG_CTL_TCP_LISTEN | MG_CTL_REPLY)) {
+		for (uint32_t i = 0; i < count; i++)
+			in->listener[n++] =
+				(struct mg_ctl_listener_ref){ in->listen[i].listener, 0 };
+		in->hdr.type = MG_CTL_TCP_LISTEN_CLOSE;
+	}
+	if (n == 0 || in->hdr.status < 0)
+		return;
+	mg_ctl_set_count(in, n);
+	in->hdr.id = t->next_id++;
+	(void)put(t, in, NULL, 0); /* full: it stays until we detach */
+}
+
 static struct waiter *find_waiter(struct mg_transport *t, uint64_t id)
 {
 	MG_LIST_FOREACH(it, &t->waiters) {
@@ -187,6 +286,8 @@ static void deliver(struct mg_transport *t, struct received *r)
 	}
 	w = (size_t)r->len >= sizeof(t->inbox.hdr) ? find_waiter(t, t->inbox.hdr.id) : NULL;
 	if (w == NULL) { /* of a send(), or too late */
+		if (mg_ctl_check(&t->inbox, (size_t)r->len) == 0)
+			undo(t);
 		close_fds(r->fds, r->nr_fds);
 		return;
 	}
@@ -250,29 +351,15 @@ static void hand_over(struct mg_transport *t)
 		pthread_cond_signal(&mg_container_of(next, struct waiter, node)->cond);
 }
 
-static int put(struct mg_transport *t, const struct mg_ctl_msg *msg, int flags)
-{
-	ssize_t n;
-
-	do {
-		n = send(t->fd, msg, msg->hdr.bytes, flags | MSG_NOSIGNAL);
-	} while (n < 0 && errno == EINTR);
-	if (n >= 0)
-		return 0;
-	if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)
-		return -EAGAIN;
-	return -ECONNRESET;
-}
-
 /* Locked, so that no reply can come into msg before it is gone; lets the lock go while the socket is full. */
-static int put_locked(struct mg_transport *t, const struct mg_ctl_msg *msg, uint64_t deadline_ns)
+static int put_locked(struct mg_transport *t, const struct waiter *w, uint64_t deadline_ns)
 {
 	struct pollfd pfd = { .fd = t->fd, .events = POLLOUT };
 	struct timespec left;
 	int err;
 
 	while (!t->dead) {
-		err = put(t, msg, MSG_DONTWAIT);
+		err = put(t, w->msg, w->pass, w->nr_pass);
 		if (err != -EAGAIN)
 			return err;
 		left = mg_clock_left(deadline_ns);
@@ -286,30 +373,45 @@ static int put_locked(struct mg_transport *t, const struct mg_ctl_msg *msg, uint
 	return -ECONNRESET;
 }
 
-int mg_transport_local_request_fds(struct mg_transport *t, struct mg_ctl_msg *msg, int *ret_fds,
-				   uint32_t max, uint32_t *ret_nr)
+static int request(struct mg_transport *t, struct waiter *w)
 {
 	uint64_t deadline_ns = mg_clock_deadline(t->timeout_ms == 0 ? -1 : (int64_t)t->timeout_ms);
-	struct waiter w = { .msg = msg, .fds = ret_fds, .fds_max = max };
-	int err = init_cond(&w.cond);
+	int err = init_cond(&w->cond);
 
 	if (err < 0)
 		return err;
 	pthread_mutex_lock(&t->lock);
-	w.id = t->next_id++;
-	msg->hdr.id = w.id;
-	mg_list_push_back(&t->waiters, &w.node);
-	err = put_locked(t, msg, deadline_ns);
+	w->id = t->next_id++;
+	w->msg->hdr.id = w->id;
+	mg_list_push_back(&t->waiters, &w->node);
+	err = put_locked(t, w, deadline_ns);
 	if (err == 0)
-		err = await(t, &w, deadline_ns);
+		err = await(t, w, deadline_ns);
 	else if (err == -ECONNRESET && !t->dead)
 		die(t);
-	mg_list_remove(&w.node);
+	mg_list_remove(&w->node);
 	hand_over(t);
 	pthread_mutex_unlock(&t->lock);
-	(void)pthread_cond_destroy(&w.cond); /* nobody can be on it */
+	(void)pthread_cond_destroy(&w->cond); /* nobody can be on it */
+	return err;
+}
+
+int mg_transport_local_request_fds(struct mg_transport *t, struct mg_ctl_msg *msg, int *ret_fds,
+				   uint32_t max, uint32_t *ret_nr)
+{
+	struct waiter w = { .msg = msg, .fds = ret_fds, .fds_max = max };
+	int err = request(t, &w);
+
 	*ret_nr = w.nr_fds;
 	return err;
+}
+
+int mg_transport_local_pass_fds(struct mg_transport *t, struct mg_ctl_msg *msg, const int *fds,
+				uint32_t nr)
+{
+	struct waiter w = { .msg = msg, .pass = fds, .nr_pass = nr };
+
+	return nr > PASS_MAX ? -EINVAL : request(t, &w);
 }
 
 static int local_request(struct mg_transport *t, struct mg_ctl_msg *msg)
@@ -346,7 +448,7 @@ static int local_send(struct mg_transport *t, struct mg_ctl_msg *msg)
 		hand_over(t);
 		pthread_mutex_unlock(&t->lock);
 	}
-	return dead ? -ECONNRESET : put(t, msg, MSG_DONTWAIT);
+	return dead ? -ECONNRESET : put(t, msg, NULL, 0);
 }
 
 static void local_abandon(struct mg_transport *t)
@@ -360,7 +462,8 @@ static void local_close(struct mg_transport *t)
 {
 	if (t == NULL)
 		return;
-	close(t->fd);
+	if (t->fd >= 0)
+		close(t->fd);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
 }

@@ -10,6 +10,8 @@
  */
 #ifndef MG_TRANSPORT_LOCAL_H
 #define MG_TRANSPORT_LOCAL_H
+#include <stddef.h>
+
 #include "libclient/core/transport.h"
 
 #define MG_TRANSPORT_FDS_MAX 32
@@ -23,6 +25,18 @@ extern const struct mg_transport_ops mg_transport_local_ops;
  */
 int mg_transport_local_request_fds(struct mg_transport *t, struct mg_ctl_msg *msg, int *ret_fds,
 				   uint32_t max, uint32_t *ret_nr);
+/* request() that passes descriptors along, at most 253; they stay the caller's. */
+int mg_transport_local_pass_fds(struct mg_transport *t, struct mg_ctl_msg *msg, const int *fds,
+				uint32_t nr);
+/* A socket connected to an attach socket, CLOEXEC. 0 or -errno. */
+int mg_transport_local_connect(const char *path, int *ret_fd);
+/* A transport on a connected socket, which it takes, also on failure. */
+int mg_transport_local_adopt(int fd_take, const struct mg_transport_params *params,
+			     struct mg_transport **ret_transport);
+/* Where a connected socket goes; "" if it has no path. */
+void mg_transport_local_path(int fd, char *path, size_t len);
+/* In a forked child: closes the socket, frees nothing; everything returns -ECONNRESET from now on. */
+void mg_transport_local_orphan(struct mg_transport *t);
 /* The socket, for watching its hang-up (POLLRDHUP). */
 int mg_transport_local_fd(const struct mg_transport *t);
 #endif

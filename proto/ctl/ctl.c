@@ -38,6 +38,10 @@ static const struct shape shapes[MG_CTL_NR] = {
 	[MG_CTL_CONNECTIONS] = { "CONNECTIONS", 0, ITEM(conn_info) },
 	[MG_CTL_LISTENERS] = { "LISTENERS", 0, ITEM(listener_info) },
 	[MG_CTL_STATS] = { "STATS", 0, ITEM(counter) },
+	[MG_CTL_TCP_MOVE] = { "TCP_MOVE", ITEM(move), ITEM(move) },
+	[MG_CTL_GUARD] = { "GUARD", ITEM(guard), ITEM(guard) },
+	[MG_CTL_GUARDS] = { "GUARDS", 0, ITEM(guard) },
+	[MG_CTL_SESSIONS] = { "SESSIONS", 0, ITEM(session_info) },
 };
 
 static const struct shape *shape_of(uint16_t type)
@@ -143,6 +147,9 @@ static void terminate_item(struct mg_ctl_msg *msg, uint32_t i)
 	case MG_CTL_CONNECTIONS | MG_CTL_REPLY:
 		TERMINATE(msg->conn_info[i].cc);
 		TERMINATE(msg->conn_info[i].cc_phase);
+		break;
+	case MG_CTL_SESSIONS | MG_CTL_REPLY:
+		TERMINATE(msg->session[i].program);
 		break;
 	case MG_CTL_STATS | MG_CTL_REPLY:
 		terminate_counter(&msg->counter[i]);

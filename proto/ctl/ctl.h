@@ -39,6 +39,10 @@ enum mg_ctl_type {
 	MG_CTL_CONNECTIONS = 13,     /* paged -> n conn_info */
 	MG_CTL_LISTENERS = 14,       /* paged -> n listener_info */
 	MG_CTL_STATS = 15,           /* paged -> n counter */
+	MG_CTL_TCP_MOVE = 16,        /* n move: which contexts get a connection's events */
+	MG_CTL_GUARD = 17,  /* attach socket only: n guard + n descriptors -> n guard with status */
+	MG_CTL_GUARDS = 18, /* attach socket only: paged -> n guard, of this session's region */
+	MG_CTL_SESSIONS = 19, /* paged -> n session_info */
 	MG_CTL_NR,
 };
 
@@ -116,10 +120,56 @@ struct mg_ctl_listen {
 	char congestion[16]; /* algorithm of its connections; "": the configured one */
 };
 
+enum mg_ctl_accept_flag {
+	/*
+	 * The context's credits become 0, and what was offered to it and is not taken (abi.h, claim) goes back to the
+	 * listener, before `credits` are added.
+	 */
+	MG_CTL_ACCEPT_RETURN = 1 << 0,
+};
+
 struct mg_ctl_accept {
 	uint32_t listener;
-	uint32_t credits; /* added to the listener's */
+	uint32_t credits; /* added to those of the context */
+	uint32_t context; /* one of the session's own: where its connections are announced */
+	uint32_t flags;   /* enum mg_ctl_accept_flag */
 };
+
+enum mg_ctl_move_how {
+	MG_CTL_MOVE_JOIN = 1,  /* the context gets the events, too; always one at once */
+	MG_CTL_MOVE_LEAVE = 2, /* the context gets no more of them */
+	MG_CTL_MOVE_TAKE = 3,  /* the context alone gets them; always one at once */
+};
+
+struct mg_ctl_move {
+	uint32_t window;
+	uint32_t gen;
+	uint32_t context; /* one of the session's own */
+	uint32_t how;     /* enum mg_ctl_move_how */
+};
+
+enum mg_ctl_guard_kind { MG_CTL_GUARD_CONN = 1, MG_CTL_GUARD_LISTENER = 2 };
+
+/*
+ * An object that lives as long as a descriptor that many processes may have: one end of a pair of stream sockets is
+ * theirs, the other one is passed with this. When it hangs up, the object is closed. Everything behind `status` is
+ * kept for whoever asks for GUARDS; only kind, id and gen mean anything to the daemon.
+ */
+struct mg_ctl_guard {
+	uint32_t kind;   /* enum mg_ctl_guard_kind */
+	uint32_t id;     /* window; listener */
+	uint32_t gen;    /* of the window; 0 */
+	int32_t status;  /* reply: 0 or -errno; -EEXIST: it has a guard already */
+	uint64_t inode;  /* of the application's end */
+	uint64_t cookie; /* of the listener */
+	struct mg_addr addr; /* of the listener */
+	uint16_t port;
+	uint16_t flags; /* the library's */
+	uint32_t credits;
+	uint8_t blob[32]; /* the application's own */
+	uint64_t handle;  /* the daemon's, while the request is under way; 0 in messages */
+};
+#define MG_CTL_GUARDS_MAX 250 /* in one message: the kernel passes 253 descriptors at a time */
 
 struct mg_ctl_connect {
 	struct mg_tuple tuple; /* laddr any: chosen by route; lport 0: ephemeral (RFC 6056) */
@@ -164,6 +214,11 @@ enum mg_ctl_option {
 		12, /* get: errno of the last soft error (RFC 9293 MUST-47), and forgets it */
 };
 
+/* Connections and listeners in the tables. */
+enum mg_ctl_object_flag {
+	MG_CTL_OBJECT_GUARDED = 1 << 0, /* ends with its last descriptor, not with its process */
+};
+
 /* A snapshot of one connection, for TCP_INFO and `mangoctl connections`. */
 struct mg_ctl_conn_info {
 	struct mg_tuple tuple;
@@ -171,7 +226,7 @@ struct mg_ctl_conn_info {
 	uint32_t window;
 	uint32_t gen;
 	uint32_t worker;
-	uint32_t pid; /* of the session */
+	uint32_t pid; /* of the process that gets its events; 0: of none */
 	uint32_t srtt_us;
 	uint32_t rttvar_us;
 	uint32_t rto_us;
@@ -190,6 +245,8 @@ struct mg_ctl_conn_info {
 	uint64_t acked_bytes;
 	uint64_t pacing_Bps;
 	uint64_t age_ms;
+	uint32_t app;   /* number of the region */
+	uint32_t flags; /* enum mg_ctl_object_flag */
 	char cc[16];
 	char cc_phase[16]; /* what the algorithm does now */
 	uint32_t ecn;      /* 1: agreed */
@@ -220,6 +277,26 @@ struct mg_ctl_listener_info {
 	uint32_t embryos;
 	uint64_t accepted;
 	uint64_t dropped;
+	uint32_t app; /* number of the region */
+	uint32_t object_flags; /* enum mg_ctl_object_flag */
+	uint32_t holders; /* contexts that have asked for connections */
+	uint32_t offered; /* announced to them, not taken yet (counted with the accepted) */
+};
+
+/* One attached process, and the region that it shares with others or has alone. */
+struct mg_ctl_session_info {
+	uint32_t app; /* number of the region: processes of one application have the same */
+	uint32_t pid; /* 0: no process is left, only guards */
+	uint32_t uid;
+	uint32_t contexts; /* of this process */
+	uint32_t processes; /* of the region, as the rest */
+	uint32_t guards;
+	uint32_t connections;
+	uint32_t listeners;
+	uint64_t region_bytes;
+	uint64_t resident_bytes; /* pages in memory, of what the region may have */
+	uint64_t age_ms;         /* of the attachment */
+	char program[64];
 };
 
 struct mg_ctl_counter {
@@ -233,7 +310,7 @@ struct mg_ctl_attach {
 	uint32_t abi_major;
 	uint32_t abi_minor;
 	uint64_t abi_hash;
-	struct mg_ctl_token parent; /* fork: the parent's token; else zero */
+	struct mg_ctl_token parent; /* to share a region: its token `share`; else zero */
 	char program[64];           /* for logs */
 };
 
@@ -244,12 +321,13 @@ struct mg_ctl_attach {
  */
 struct mg_ctl_attached {
 	struct mg_ctl_token token;
+	struct mg_ctl_token share; /* with it another process of this user may join the region */
 	uint32_t context;
 	uint32_t nr_workers;
 	uint64_t region_bytes;
 	uint64_t daemon_epoch;
 	uint32_t connections_max;
-	uint32_t reserved;
+	uint32_t app; /* number of the region */
 };
 
 /* How many items of a type fit behind the header of one message. */
@@ -269,6 +347,9 @@ struct mg_ctl_msg {
 		struct mg_ctl_conn_info conn_info[MG_CTL_FIT(struct mg_ctl_conn_info)];
 		struct mg_ctl_listener_info listener_info[MG_CTL_FIT(struct mg_ctl_listener_info)];
 		struct mg_ctl_counter counter[MG_CTL_FIT(struct mg_ctl_counter)];
+		struct mg_ctl_move move[MG_CTL_FIT(struct mg_ctl_move)];
+		struct mg_ctl_guard guard[MG_CTL_FIT(struct mg_ctl_guard)];
+		struct mg_ctl_session_info session[MG_CTL_FIT(struct mg_ctl_session_info)];
 		struct mg_ctl_attach attach[MG_CTL_FIT(struct mg_ctl_attach)];
 		struct mg_ctl_attached attached[MG_CTL_FIT(struct mg_ctl_attached)];
 		uint8_t items[MG_CTL_MSG_MAX - sizeof(struct mg_ctl_hdr)];

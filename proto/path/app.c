@@ -132,23 +132,30 @@ void mg_app_bind(struct mg_app *app, uint8_t *base, const struct mg_app_layout *
 	}
 }
 
-bool mg_app_notify(struct mg_app *app, uint32_t producer, uint32_t context,
-		   const struct mg_shm_event *ev, _Atomic uint32_t *dirty)
+static void push_one(struct mg_app *app, uint32_t producer, uint32_t context,
+		     const struct mg_shm_event *ev)
 {
 	struct mg_app_context *ctx = &app->contexts[context];
 
-	MG_ASSERT(context < app->nr_contexts && producer <= app->nr_workers);
+	if (mg_spsc_push(&ctx->events[producer], ev) == 0)
+		return;
+	/* A full ring and a broken one are the same to us: the application has to look everywhere. */
+	atomic_fetch_add_explicit(&app->events_lost, 1, memory_order_relaxed);
+	/* release: pairs with the application's acquire of rescan; the change is visible before it */
+	atomic_fetch_add_explicit(&ctx->shm->rescan, 1, memory_order_release);
+}
+
+uint32_t mg_app_notify(struct mg_app *app, uint32_t producer, uint32_t contexts,
+		       const struct mg_shm_event *ev, _Atomic uint32_t *dirty)
+{
+	MG_ASSERT(((uint64_t)contexts >> app->nr_contexts) == 0 && producer <= app->nr_workers);
 	/*
 	 * release: publishes what the caller stored; acquire: pairs with the application's exchange to 0, so
 	 * that an old 1 means its look at the window still comes.
 	 */
 	if (dirty != NULL && atomic_exchange_explicit(dirty, 1, memory_order_acq_rel) == 1)
-		return false;
-	if (mg_spsc_push(&ctx->events[producer], ev) < 0) {
-		/* A full ring and a broken one are the same to us: the application has to look everywhere. */
-		atomic_fetch_add_explicit(&app->events_lost, 1, memory_order_relaxed);
-		/* release: pairs with the application's acquire of rescan; the change is visible before it */
-		atomic_fetch_add_explicit(&ctx->shm->rescan, 1, memory_order_release);
-	}
-	return true;
+		return 0;
+	for (uint32_t left = contexts; left != 0; left &= left - 1)
+		push_one(app, producer, (uint32_t)__builtin_ctz(left), ev);
+	return contexts;
 }

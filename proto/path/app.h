@@ -21,6 +21,7 @@
 
 struct mg_app_context {
 	struct mg_shm_context *shm;
+	_Atomic uint32_t pid; /* of the process that holds it; for people */
 	int wake_fd; /* a write wakes the application; whatever it answers means that it is awake or gone */
 	struct mg_spsc events[MG_SHM_PRODUCERS_MAX];
 	struct mg_spsc doorbells[MG_SHM_WORKERS_MAX];
@@ -40,6 +41,9 @@ struct mg_app {
 	uint64_t payload_off; /* section of payload rings */
 	uint64_t payload_bytes;
 	struct mg_app_context contexts[MG_SHM_CONTEXTS_MAX];
+	/* For people; by the slow path. */
+	_Atomic uint32_t nr_connections;
+	_Atomic uint32_t nr_listeners;
 	/* Counters of broken or hostile behaviour; any thread adds (relaxed). */
 	_Atomic uint64_t bad_doorbells;
 	_Atomic uint64_t events_lost;
@@ -63,10 +67,10 @@ void mg_app_region_format(uint8_t *base, const struct mg_app_layout *layout, uin
 void mg_app_bind(struct mg_app *app, uint8_t *base, const struct mg_app_layout *layout);
 
 /*
- * Publishes "window changed" to the window's context as `producer`, after the caller stored what changed:
- * exchanges the dirty word, pushes the entry, counts what does not fit. Returns true if an entry went out
- * (the caller wakes the context, once per batch).
+ * Publishes "window changed" to the window's contexts (a bit each) as `producer`, after the caller stored what
+ * changed: exchanges the dirty word, pushes the entries, counts what does not fit. dirty NULL: always. Returns the
+ * contexts that got an entry (the caller wakes them, once per batch).
  */
-bool mg_app_notify(struct mg_app *app, uint32_t producer, uint32_t context,
-		   const struct mg_shm_event *ev, _Atomic uint32_t *dirty);
+uint32_t mg_app_notify(struct mg_app *app, uint32_t producer, uint32_t contexts,
+		       const struct mg_shm_event *ev, _Atomic uint32_t *dirty);
 #endif

@@ -35,6 +35,8 @@ enum mg_msg_type {
 		12, /* struct mg_cmd_set_opt with value = new effective MSS: resegment and retransmit */
 	MG_CMD_CLOSE =
 		13, /* struct mg_cmd_flow: as if the application had set MG_SHM_AF_CLOSE (it asked by control) */
+	MG_CMD_SET_CONTEXTS =
+		14, /* struct mg_cmd_set_opt with value = bits: events go there; each of them gets one now */
 
 	MG_CMD_RING = 40, /* struct mg_cmd_ring: the answer to MG_EV_RING with MG_RING_WANT */
 
@@ -129,7 +131,7 @@ struct mg_cmd_install {
 	uint32_t flow_label;    /* IPv6 */
 	struct mg_app *app;
 	uint32_t window; /* index in the app region */
-	uint32_t context;
+	uint32_t contexts; /* whose event rings serve it: a bit each */
 	uint32_t window_gen;
 	uint32_t rx_bytes; /* payload rings: power-of-two sizes */
 	uint32_t tx_bytes;

@@ -63,6 +63,7 @@ struct page_body {
 ASSERT_START(Mango__V1__ConnectionsRequest);
 ASSERT_START(Mango__V1__ListenersRequest);
 ASSERT_START(Mango__V1__StatsRequest);
+ASSERT_START(Mango__V1__SessionsRequest);
 ASSERT_LIST(Mango__V1__SetConfigRequest, settings);
 ASSERT_LIST(Mango__V1__SetConfigReply, settings);
 ASSERT_LIST(Mango__V1__TcpListen, items);
@@ -71,10 +72,12 @@ ASSERT_LIST(Mango__V1__TcpConnect, items);
 ASSERT_LIST(Mango__V1__TcpConnections, items);
 ASSERT_LIST(Mango__V1__TcpListeners, items);
 ASSERT_LIST(Mango__V1__TcpOptions, items);
+ASSERT_LIST(Mango__V1__TcpMoves, items);
 ASSERT_PAGE(Mango__V1__GetConfigReply, settings);
 ASSERT_PAGE(Mango__V1__ConnectionsReply, connections);
 ASSERT_PAGE(Mango__V1__ListenersReply, listeners);
 ASSERT_PAGE(Mango__V1__StatsReply, counters);
+ASSERT_PAGE(Mango__V1__SessionsReply, sessions);
 
 #define BODY(name) &mango__v1__##name##__descriptor
 static const struct row requests[MG_CTL_NR] = {
@@ -92,6 +95,8 @@ static const struct row requests[MG_CTL_NR] = {
 	[MG_CTL_CONNECTIONS] = { START, BODY(connections_request), NULL },
 	[MG_CTL_LISTENERS] = { START, BODY(listeners_request), NULL },
 	[MG_CTL_STATS] = { START, BODY(stats_request), NULL },
+	[MG_CTL_TCP_MOVE] = { LIST, BODY(tcp_moves), &mg_pb_move },
+	[MG_CTL_SESSIONS] = { START, BODY(sessions_request), NULL },
 };
 
 static const struct row replies[MG_CTL_NR] = {
@@ -109,12 +114,16 @@ static const struct row replies[MG_CTL_NR] = {
 	[MG_CTL_CONNECTIONS] = { PAGE, BODY(connections_reply), &mg_pb_conn_info },
 	[MG_CTL_LISTENERS] = { PAGE, BODY(listeners_reply), &mg_pb_listener_info },
 	[MG_CTL_STATS] = { PAGE, BODY(stats_reply), &mg_pb_counter },
+	[MG_CTL_TCP_MOVE] = { LIST, BODY(tcp_moves), &mg_pb_move },
+	[MG_CTL_SESSIONS] = { PAGE, BODY(sessions_reply), &mg_pb_session_info },
 };
 
 /* The oneof's field number of a type, in Request and Reply alike. */
 #define BODY_FIELD_BASE 10
 static_assert(MANGO__V1__REQUEST__BODY_STATS == BODY_FIELD_BASE + MG_CTL_STATS, "numbering");
 static_assert(MANGO__V1__REPLY__BODY_TCP_ABORT == BODY_FIELD_BASE + MG_CTL_TCP_ABORT, "numbering");
+static_assert(MANGO__V1__REPLY__BODY_TCP_MOVE == BODY_FIELD_BASE + MG_CTL_TCP_MOVE, "numbering");
+static_assert(MANGO__V1__REQUEST__BODY_SESSIONS == BODY_FIELD_BASE + MG_CTL_SESSIONS, "numbering");
 
 static const struct row *row_of(uint16_t type)
 {

@@ -222,6 +222,8 @@ static void pack_accept(struct mg_pb_arena *arena, const void *ctl, void *pb)
 	(void)arena; /* no texts */
 	p->listener = c->listener;
 	p->credits = c->credits;
+	p->context = c->context;
+	p->flags = c->flags;
 }
 
 static int unpack_accept(const void *pb, void *ctl)
@@ -231,6 +233,8 @@ static int unpack_accept(const void *pb, void *ctl)
 
 	c->listener = p->listener;
 	c->credits = p->credits;
+	c->context = p->context;
+	c->flags = p->flags;
 	return 0;
 }
 
@@ -353,6 +357,8 @@ static void pack_conn_info(struct mg_pb_arena *arena, const void *ctl, void *pb)
 	p->acked_bytes = c->acked_bytes;
 	p->pacing_bytes_per_s = c->pacing_Bps;
 	p->age_ms = c->age_ms;
+	p->app = c->app;
+	p->flags = c->flags;
 	p->congestion_control = mg_pb_put_text(arena, c->cc, sizeof(c->cc));
 	p->congestion_phase = mg_pb_put_text(arena, c->cc_phase, sizeof(c->cc_phase));
 	p->ecn = c->ecn != 0;
@@ -387,6 +393,8 @@ static int unpack_conn_info(const void *pb, void *ctl)
 	c->pacing_Bps = p->pacing_bytes_per_s;
 	c->age_ms = p->age_ms;
 	c->ecn = p->ecn != 0;
+	c->app = p->app;
+	c->flags = p->flags;
 	if (get_u16(p->local_port, &c->tuple.lport) < 0 ||
 	    get_u16(p->remote_port, &c->tuple.rport) < 0 ||
 	    get_addr(p->local_address, &c->tuple.laddr) < 0 ||
@@ -449,6 +457,10 @@ static void pack_listener_info(struct mg_pb_arena *arena, const void *ctl, void 
 	p->embryos = c->embryos;
 	p->accepted = c->accepted;
 	p->dropped = c->dropped;
+	p->app = c->app;
+	p->flags = c->object_flags;
+	p->holders = c->holders;
+	p->offered = c->offered;
 }
 
 static int unpack_listener_info(const void *pb, void *ctl)
@@ -464,6 +476,10 @@ static int unpack_listener_info(const void *pb, void *ctl)
 	c->embryos = p->embryos;
 	c->accepted = p->accepted;
 	c->dropped = p->dropped;
+	c->app = p->app;
+	c->object_flags = p->flags;
+	c->holders = p->holders;
+	c->offered = p->offered;
 	if (get_u16(p->port, &c->port) < 0)
 		return -EBADMSG;
 	return get_addr(p->address, &c->addr);

@@ -107,14 +107,29 @@ struct mg_shm_context {
 	uint32_t reserved0[14];
 	alignas(64) _Atomic uint32_t
 		rescan; /* counts entries that found their ring full: look at every window */
-	uint32_t reserved1[15];
+	/*
+	 * Odd: a process holds the context; moved on when it gets it and when it is gone. Who holds a lock word
+	 * (below) under an older number is dead.
+	 */
+	_Atomic uint32_t life;
+	uint32_t reserved1[14];
 };
 static_assert(sizeof(struct mg_shm_context) == 128, "ABI");
 
 enum mg_shm_event_kind {
 	MG_SHM_EV_CONN = 1,     /* window `index` changed */
-	MG_SHM_EV_ACCEPTED = 2, /* window `index` is a new connection of the listener `cookie` */
-	MG_SHM_EV_LISTENER = 3, /* listener `cookie` ended; `index` holds the negated errno */
+	MG_SHM_EV_ACCEPTED = 2, /* window `index` is a new connection of `listener` */
+	MG_SHM_EV_LISTENER = 3, /* `listener` ended; `index` holds the negated errno */
+};
+
+/*
+ * mg_shm_window.claim: whose is a connection that came through a listener? Both sides move it by compare-exchange,
+ * from OFFERED only, so that exactly one process gets the connection, or the daemon gets it back.
+ */
+enum mg_shm_claim {
+	MG_SHM_CLAIM_NONE = 0,    /* not offered: made by connect, or in the listener's queue */
+	MG_SHM_CLAIM_OFFERED = 1, /* an ACCEPTED entry is on its way: stored by the slow path */
+	MG_SHM_CLAIM_TAKEN = 2,   /* the application accepted it */
 };
 
 struct mg_shm_event {
@@ -122,7 +137,7 @@ struct mg_shm_event {
 	uint16_t reserved;
 	uint32_t index;
 	uint32_t gen; /* generation of the window; entries of an older one are stale: ignore */
-	uint32_t reserved1;
+	uint32_t listener; /* ACCEPTED, LISTENER: its id */
 	uint64_t cookie;
 };
 static_assert(sizeof(struct mg_shm_event) == 24, "ABI");
@@ -210,18 +225,24 @@ struct mg_shm_window {
 	_Atomic uint64_t tx_head; /* end of the bytes to send (release: payload is in the ring) */
 	_Atomic uint32_t a_flags; /* enum mg_shm_aflag */
 	_Atomic uint32_t a_dirty; /* 1: a doorbell entry is on its way */
+	_Atomic uint32_t claim;   /* enum mg_shm_claim */
+	/*
+	 * Of the application alone, for processes that share the connection: 0, or MG_SHM_LOCK_*. A futex.
+	 * The receiver's side and the sender's.
+	 */
+	_Atomic uint32_t rx_lock;
+	_Atomic uint32_t tx_lock;
+	_Atomic uint32_t tx_ring_used; /* number of the ring that tx_head's bytes lie in (release) */
 	_Atomic uint64_t
 		tx_urg; /* the urgent data ends before this position; 0: none. Before tx_head */
-	_Atomic uint32_t tx_ring_used; /* number of the ring that tx_head's bytes lie in (release) */
-	uint32_t reserved0;
-	uint64_t reserved1[3];
+	uint64_t reserved1[2];
 
 	alignas(64) _Atomic uint32_t state; /* enum mg_shm_state; release: publishes lines 2 and 3 */
 	_Atomic uint32_t error;             /* positive errno of the end of the connection */
 	uint32_t gen;                       /* generation of this use of the window */
 	uint32_t worker;                    /* which doorbell ring serves it */
 	_Atomic uint32_t s_dirty;           /* 1: an event entry of the slow path is on its way */
-	uint32_t context;                   /* whose event rings serve it */
+	_Atomic uint32_t contexts;          /* whose event rings serve it: a bit each */
 	uint64_t cookie;                    /* the application's own word, from connect or listen */
 	uint32_t mss;                       /* effective send MSS */
 	uint32_t scope; /* the link of link-local addresses: a port, from 1; else 0 */
@@ -240,6 +261,12 @@ static_assert(offsetof(struct mg_shm_window, state) == 128, "ABI: the slow path'
 static_assert(offsetof(struct mg_shm_window, tuple) == 192, "ABI: the slow path's second line");
 static_assert(offsetof(struct mg_shm_window, rx_rings) == 256, "ABI: a line for each direction");
 static_assert(offsetof(struct mg_shm_window, tx_rings) == 320, "ABI: a line for each direction");
+
+/* A lock word: the holder's context and its `life`, and whether somebody waits. */
+#define MG_SHM_LOCK_WAITERS 1u
+#define MG_SHM_LOCK_LIFE_MASK 0x7fffffu
+#define MG_SHM_LOCK_OWNER(context, life) \
+	(((uint32_t)(context) + 1u) << 24 | ((uint32_t)(life)&MG_SHM_LOCK_LIFE_MASK) << 1)
 
 /* One for the whole daemon, mapped read-only by applications. */
 struct mg_shm_info {

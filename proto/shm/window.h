@@ -380,6 +380,19 @@ static inline bool mg_window_mark(struct mg_window *w)
 	return atomic_exchange_explicit(&w->shm->a_dirty, 1, memory_order_acq_rel) == 0;
 }
 
+/*
+ * Takes a connection that was offered: true for one of all who try, false for all of them when the daemon has taken the
+ * offer back. From then on it is the caller's to bind, or to reset.
+ */
+static inline bool mg_window_claim(struct mg_shm_window *shm)
+{
+	uint32_t offered = MG_SHM_CLAIM_OFFERED;
+
+	/* acq_rel: against others who try; the daemon's relaxed store came with the entry */
+	return atomic_compare_exchange_strong_explicit(&shm->claim, &offered, MG_SHM_CLAIM_TAKEN,
+						       memory_order_acq_rel, memory_order_relaxed);
+}
+
 /* Consumer of an event entry: from now on changes bring a new one. Before looking at what changed. */
 static inline void mg_window_take(_Atomic uint32_t *dirty)
 {

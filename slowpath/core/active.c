@@ -132,6 +132,7 @@ static void fill(struct mg_slow *s, struct mg_conn *c, const struct mg_ctl_conne
 		 uint32_t floor_iss)
 {
 	c->context = connect->context;
+	c->contexts = 1u << connect->context;
 	c->cookie = connect->cookie;
 	c->rcvbuf_bytes = mg_rcvbuf_of(s, connect->rcvbuf_bytes);
 	c->sndbuf_bytes = mg_sndbuf_of(s, connect->sndbuf_bytes);

@@ -74,7 +74,7 @@ void mg_apps_add(struct mg_slow *s, struct mg_app *app)
 }
 
 /* What the death of an application means for one of its connections. */
-static void abandon(struct mg_slow *s, struct mg_conn *c)
+void mg_apps_abandon(struct mg_slow *s, struct mg_conn *c)
 {
 	const struct mg_slow_app *a = &s->apps[c->app];
 	uint32_t a_flags = atomic_load_explicit(&a->app->windows[c->window].a_flags,
@@ -113,7 +113,7 @@ void mg_apps_del(struct mg_slow *s, struct mg_app *app)
 			mg_listener_end(s, &s->listeners[i], 0);
 	a->state = MG_APP_LEAVING;
 	mg_wheel_arm(&s->wheel, s->timer.apps + a->slot, s->now_ns + GRACE_NS);
-	for_each_conn(s, a, abandon);
+	for_each_conn(s, a, mg_apps_abandon);
 	mg_apps_step(s, a);
 }
 

@@ -42,6 +42,9 @@ struct mg_slow_app {
 struct mg_slow_app *mg_apps_find(struct mg_slow *s, const struct mg_app *app);
 void mg_apps_add(struct mg_slow *s, struct mg_app *app);
 void mg_apps_del(struct mg_slow *s, struct mg_app *app);
+/* The process that had it is gone: what it had closed may finish, all else is reset. */
+struct mg_conn;
+void mg_apps_abandon(struct mg_slow *s, struct mg_conn *c);
 void mg_apps_deleted(struct mg_slow *s, uint32_t worker, const struct mg_app *app);
 /* Retries commands and wakes contexts. */
 void mg_apps_flush(struct mg_slow *s);

@@ -223,12 +223,11 @@ void mg_close_doorbell(struct mg_slow *s, const struct mg_ev_doorbell *ev)
 
 void mg_close_asked(struct mg_slow *s, struct mg_conn *c)
 {
+	c->flags |= MG_CONN_CLOSE_ASKED; /* whatever ends it now, nobody comes for the window */
 	switch (c->flow) {
 	case MG_CONN_FLOW_NONE:
-		if (c->state == MG_TCP_SYN_RECEIVED) {
-			c->flags |= MG_CONN_CLOSE_ASKED; /* finish the handshake, then FIN */
-			break;
-		}
+		if (c->state == MG_TCP_SYN_RECEIVED)
+			break; /* finish the handshake, then FIN */
 		c->flags |= MG_CONN_RELEASED;
 		mg_conn_end(s, c, ECONNABORTED, false);
 		break;

@@ -17,7 +17,7 @@ static struct mg_slow_app *app_of(struct mg_slow *s, const struct mg_conn *c)
 	return &s->apps[c->app];
 }
 
-static struct mg_shm_window *window_of(struct mg_slow *s, const struct mg_conn *c)
+struct mg_shm_window *mg_conn_window(struct mg_slow *s, const struct mg_conn *c)
 {
 	MG_DASSERT(c->flags & MG_CONN_WINDOW);
 	return &app_of(s, c)->app->windows[c->window];
@@ -34,6 +34,12 @@ struct mg_conn *mg_conn_by_window(struct mg_slow *s, const struct mg_slow_app *a
 	if (window >= app->app->nr_windows || !mg_pool_valid(&app->windows, window, gen))
 		return NULL;
 	return &s->conns[app->conn_of[window]];
+}
+
+static void count_conns(struct mg_slow_app *a, int by)
+{
+	a->nr_conns += (uint32_t)by;
+	atomic_store_explicit(&a->app->nr_connections, a->nr_conns, memory_order_relaxed);
 }
 
 int mg_conn_new(struct mg_slow *s, struct mg_slow_app *app, struct mg_conn **ret_conn)
@@ -67,7 +73,7 @@ int mg_conn_new(struct mg_slow *s, struct mg_slow_app *app, struct mg_conn **ret
 	c->born_ns = s->now_ns;
 	for (int i = 0; i < MG_CONN_T_NR; i++)
 		c->deadline_ns[i] = MG_TIME_NEVER;
-	app->nr_conns++;
+	count_conns(app, 1);
 	s->nr_active++;
 	*ret_conn = c;
 	return 0;
@@ -117,6 +123,9 @@ static void reset_window(struct mg_shm_window *w)
 	atomic_store_explicit(&w->a_dirty, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->error, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->s_dirty, 0, memory_order_relaxed);
+	atomic_store_explicit(&w->claim, MG_SHM_CLAIM_NONE, memory_order_relaxed);
+	atomic_store_explicit(&w->rx_lock, 0, memory_order_relaxed);
+	atomic_store_explicit(&w->tx_lock, 0, memory_order_relaxed);
 }
 
 int mg_conn_open_window(struct mg_slow *s, struct mg_conn *c, uint32_t state)
@@ -134,11 +143,11 @@ int mg_conn_open_window(struct mg_slow *s, struct mg_conn *c, uint32_t state)
 	}
 	c->flags |= MG_CONN_WINDOW;
 	a->conn_of[c->window] = c->idx;
-	w = window_of(s, c);
+	w = mg_conn_window(s, c);
 	reset_window(w);
 	w->gen = c->window_gen;
 	w->worker = c->worker;
-	w->context = c->context;
+	atomic_store_explicit(&w->contexts, c->contexts, memory_order_relaxed);
 	w->cookie = c->cookie;
 	w->mss = c->snd_mss;
 	w->scope = mg_routes_scope_of(&s->routes, &c->node.tuple);
@@ -155,25 +164,46 @@ static void close_window(struct mg_slow *s, struct mg_conn *c)
 	if ((c->flags & MG_CONN_WINDOW) == 0)
 		return;
 	/* release: the application sees the end before the window can be used anew */
-	atomic_store_explicit(&window_of(s, c)->state, MG_SHM_ST_FREE, memory_order_release);
+	atomic_store_explicit(&mg_conn_window(s, c)->state, MG_SHM_ST_FREE, memory_order_release);
 	c->flags &= ~(uint32_t)MG_CONN_WINDOW;
 	mg_rings_close(s, c);
 	mg_pool_free(&a->windows, c->window);
 }
 
-void mg_conn_notify(struct mg_slow *s, struct mg_conn *c, uint32_t kind)
+static void push_entry(struct mg_slow *s, struct mg_conn *c, uint32_t kind,
+		       _Atomic uint32_t *dirty)
 {
 	struct mg_slow_app *a = app_of(s, c);
-	struct mg_shm_window *w = window_of(s, c);
 	struct mg_shm_event ev = {
 		.kind = (uint16_t)kind,
 		.index = c->window,
 		.gen = c->window_gen,
+		.listener = kind == MG_SHM_EV_ACCEPTED ? c->listener : 0,
 		.cookie = c->cookie,
 	};
 
-	if (mg_app_notify(a->app, MG_SHM_PRODUCER_SLOW, c->context, &ev, &w->s_dirty))
-		a->wake |= 1u << c->context;
+	a->wake |= mg_app_notify(a->app, MG_SHM_PRODUCER_SLOW, c->contexts, &ev, dirty);
+}
+
+void mg_conn_notify(struct mg_slow *s, struct mg_conn *c, uint32_t kind)
+{
+	push_entry(s, c, kind, &mg_conn_window(s, c)->s_dirty);
+}
+
+void mg_conn_tell(struct mg_slow *s, struct mg_conn *c, uint32_t kind)
+{
+	/* release, acquire: as in mg_app_notify(); an entry on its way is no reason to send none */
+	(void)atomic_exchange_explicit(&mg_conn_window(s, c)->s_dirty, 1, memory_order_acq_rel);
+	push_entry(s, c, kind, NULL);
+}
+
+void mg_conn_set_contexts(struct mg_slow *s, struct mg_conn *c, uint32_t contexts)
+{
+	c->contexts = contexts;
+	if (c->flags & MG_CONN_WINDOW)
+		atomic_store_explicit(&mg_conn_window(s, c)->contexts, contexts,
+				      memory_order_relaxed);
+	mg_conn_command(s, c, MG_CONN_CMD_CONTEXTS);
 }
 
 void mg_conn_publish(struct mg_slow *s, struct mg_conn *c, uint32_t window_state)
@@ -182,7 +212,7 @@ void mg_conn_publish(struct mg_slow *s, struct mg_conn *c, uint32_t window_state
 
 	if ((c->flags & MG_CONN_WINDOW) == 0)
 		return;
-	w = window_of(s, c);
+	w = mg_conn_window(s, c);
 	atomic_store_explicit(&w->error, c->error, memory_order_relaxed);
 	/* release: publishes lines 2 and 3 to whoever loads the state with acquire */
 	atomic_store_explicit(&w->state, window_state, memory_order_release);
@@ -237,7 +267,7 @@ void mg_conn_free(struct mg_slow *s, struct mg_conn *c)
 	if (c->state != MG_TCP_CLOSED)
 		mg_conn_set_state(s, c, MG_TCP_CLOSED);
 	mg_pool_free(&s->conn_pool, c->idx);
-	a->nr_conns--;
+	count_conns(a, -1);
 	mg_apps_step(s, a);
 	mg_drain_step(s);
 }
@@ -332,7 +362,7 @@ static bool send_install(struct mg_slow *s, struct mg_conn *c)
 		.flow_label = mg_wire_ipv6_flow_label(&c->node.tuple, s->lim.hash_seed),
 		.app = a->app,
 		.window = c->window,
-		.context = c->context,
+		.contexts = c->contexts,
 		.window_gen = c->window_gen,
 		.rx_bytes = c->rcvbuf_bytes,
 		.tx_bytes = c->sndbuf_bytes,
@@ -453,6 +483,8 @@ static bool send_one(struct mg_slow *s, struct mg_conn *c, uint32_t cmd)
 		return send_simple(s, c, MG_CMD_PROBE);
 	case MG_CONN_CMD_REPORT:
 		return send_simple(s, c, MG_CMD_REPORT);
+	case MG_CONN_CMD_CONTEXTS:
+		return send_opt(s, c, MG_CMD_SET_CONTEXTS, 0, c->contexts);
 	case MG_CONN_CMD_REMOVE:
 		return send_remove(s, c);
 	case MG_CONN_CMD_RING_RX:
@@ -633,7 +665,7 @@ void mg_conn_release(struct mg_slow *s, struct mg_conn *c)
 /* Copied once; the worker may have seen the flag or not, we do not care. */
 static bool app_let_go(struct mg_slow *s, const struct mg_conn *c)
 {
-	uint32_t a_flags = atomic_load_explicit(&window_of(s, c)->a_flags, memory_order_relaxed);
+	uint32_t a_flags = atomic_load_explicit(&mg_conn_window(s, c)->a_flags, memory_order_relaxed);
 
 	return (a_flags & (MG_SHM_AF_CLOSE | MG_SHM_AF_ABORT)) != 0;
 }
@@ -676,7 +708,7 @@ void mg_conn_flow_gone(struct mg_slow *s, struct mg_conn *c, const struct mg_ev_
 		mg_conn_set_state(s, c, MG_TCP_CLOSED);
 	mg_conn_publish(s, c, MG_SHM_ST_CLOSED);
 	if ((c->flags & MG_CONN_WINDOW) != 0 && (c->flags & MG_CONN_QUEUED) == 0 &&
-	    app_let_go(s, c))
+	    ((c->flags & MG_CONN_CLOSE_ASKED) != 0 || app_let_go(s, c)))
 		c->flags |= MG_CONN_RELEASED;
 	if (c->flags & MG_CONN_RELEASED)
 		mg_conn_free(s, c);

@@ -59,6 +59,8 @@ enum mg_conn_flag {
 	MG_CONN_OWES_ACK = 1 << 30,   /* a segment came between flow and TIME-WAIT */
 	MG_CONN_RCV_FIXED = 1 << 20,  /* the application chose the size of its buffer */
 	MG_CONN_SND_FIXED = 1 << 21,
+	MG_CONN_GUARDED = 1 << 13,    /* ends with its guard, not with a process */
+	MG_CONN_OFFERED = 1 << 14, /* announced by `listener`, perhaps not taken yet (abi.h, claim) */
 };
 
 /* Commands that are due; sent in this order. */
@@ -73,8 +75,9 @@ enum mg_conn_cmd {
 	MG_CONN_CMD_CLOSE = 1 << 7,
 	MG_CONN_CMD_PROBE = 1 << 8,
 	MG_CONN_CMD_REPORT = 1 << 9,
-	MG_CONN_CMD_REMOVE = 1 << 10,
-	MG_CONN_CMD_MTU_PROBE = 1 << 11,
+	MG_CONN_CMD_CONTEXTS = 1 << 10,
+	MG_CONN_CMD_REMOVE = 1 << 11,
+	MG_CONN_CMD_MTU_PROBE = 1 << 12,
 	MG_CONN_CMD_RING_RX = 1 << 20,
 	MG_CONN_CMD_RING_TX = 1 << 21,
 };
@@ -107,8 +110,9 @@ struct mg_conn {
 	uint32_t app; /* slot */
 	uint32_t window;
 	uint32_t window_gen;
-	uint32_t context;
-	uint32_t listener; /* id, while queued */
+	uint32_t context;  /* of the process that has it */
+	uint32_t contexts; /* that get its events: a bit each */
+	uint32_t listener; /* id, while queued or offered */
 	uint32_t queue_next;
 	uint32_t neigh;
 	uint32_t pending; /* enum mg_conn_cmd */
@@ -176,6 +180,11 @@ void mg_conn_install(struct mg_slow *s, struct mg_conn *c, const struct mg_seg *
 /* Tells the application (unless it does not know of the connection yet). */
 void mg_conn_publish(struct mg_slow *s, struct mg_conn *c, uint32_t window_state);
 void mg_conn_notify(struct mg_slow *s, struct mg_conn *c, uint32_t kind);
+/* The same to contexts that may never have seen the last entry: always one entry. */
+void mg_conn_tell(struct mg_slow *s, struct mg_conn *c, uint32_t kind);
+/* Who gets its events from now on; the worker is told, and tells each of them to look. */
+void mg_conn_set_contexts(struct mg_slow *s, struct mg_conn *c, uint32_t contexts);
+struct mg_shm_window *mg_conn_window(struct mg_slow *s, const struct mg_conn *c);
 /* Asks for commands (bits of enum mg_conn_cmd); sends what there is room for. */
 void mg_conn_command(struct mg_slow *s, struct mg_conn *c, uint32_t cmds);
 /* Retries; false when the ring is still full. */

@@ -170,7 +170,8 @@ static struct mg_conn *make_conn(struct mg_slow *s, struct mg_listener *l,
 		return NULL;
 	c->hs = *hs;
 	c->cc.ops = l->cc_ops;
-	c->context = l->context;
+	c->context = mg_listener_next_context(l);
+	c->contexts = 1u << c->context;
 	c->cookie = l->cookie;
 	c->flags |= MG_CONN_PASSIVE | MG_CONN_QUEUED | l->conn_flags;
 	c->rcvbuf_bytes = l->rcvbuf_bytes;

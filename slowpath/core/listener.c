@@ -119,7 +119,14 @@ static int check_listen(struct mg_slow *s, const struct mg_slow_app *app,
 	return 0;
 }
 
-int mg_listener_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_listen *listen)
+static void count_listeners(struct mg_slow_app *a, int by)
+{
+	a->nr_listeners += (uint32_t)by;
+	atomic_store_explicit(&a->app->nr_listeners, a->nr_listeners, memory_order_relaxed);
+}
+
+int mg_listener_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_listen *listen,
+		     uint32_t limit)
 {
 	const struct mg_cc_ops *ops;
 	struct mg_listener *l;
@@ -132,6 +139,8 @@ int mg_listener_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_l
 		err = mg_conn_cc_by_name(listen->congestion, &ops);
 	if (err < 0)
 		return err;
+	if (limit != 0 && app->nr_listeners >= limit)
+		return -EMFILE;
 	if (mg_pool_alloc(&s->listener_pool, &idx, &gen) < 0)
 		return -ENOBUFS;
 	head = head_of(s, listen->port);
@@ -155,29 +164,62 @@ int mg_listener_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_l
 	};
 	mg_state_set(&s->states, &l->state, MG_TCP_LISTEN);
 	*head = idx;
-	app->nr_listeners++;
+	count_listeners(app, 1);
 	listen->listener = l->id;
 	listen->rcvbuf_bytes = l->rcvbuf_bytes;
 	listen->sndbuf_bytes = l->sndbuf_bytes;
 	return 0;
 }
 
-/* Out of the queue, and the application learns of it. */
-static void let_out(struct mg_slow *s, struct mg_listener *l)
+uint32_t mg_listener_next_context(const struct mg_listener *l)
 {
-	while (l->credits > 0 && l->queue_head != MG_CONN_NONE) {
-		struct mg_conn *c = &s->conns[l->queue_head];
+	uint32_t after = l->creditors & ~((1u << l->turn) - 1);
 
-		l->queue_head = c->queue_next;
-		if (l->queue_head == MG_CONN_NONE)
-			l->queue_tail = MG_CONN_NONE;
-		l->nr_queued--;
-		l->credits--;
+	if (l->creditors == 0)
+		return l->context;
+	return (uint32_t)__builtin_ctz(after != 0 ? after : l->creditors);
+}
+
+static void take_credit(struct mg_listener *l, uint32_t context)
+{
+	if (--l->credits[context] == 0)
+		l->creditors &= ~(1u << context);
+	l->turn = (context + 1) % MG_SHM_CONTEXTS_MAX;
+}
+
+static void offer(struct mg_slow *s, struct mg_conn *c, uint32_t context)
+{
+	c->flags &= ~(uint32_t)MG_CONN_QUEUED;
+	c->flags |= MG_CONN_OFFERED;
+	c->context = context;
+	if (c->contexts != 1u << context)
+		mg_conn_set_contexts(s, c, 1u << context);
+	/* relaxed: the entry's push publishes it */
+	atomic_store_explicit(&mg_conn_window(s, c)->claim, MG_SHM_CLAIM_OFFERED,
+			      memory_order_relaxed);
+	mg_conn_tell(s, c, MG_SHM_EV_ACCEPTED);
+}
+
+static struct mg_conn *pop(struct mg_slow *s, struct mg_listener *l)
+{
+	struct mg_conn *c = &s->conns[l->queue_head];
+
+	l->queue_head = c->queue_next;
+	if (l->queue_head == MG_CONN_NONE)
+		l->queue_tail = MG_CONN_NONE;
+	l->nr_queued--;
+	c->queue_next = MG_CONN_NONE;
+	return c;
+}
+
+void mg_listener_serve(struct mg_slow *s, struct mg_listener *l)
+{
+	while (l->creditors != 0 && l->queue_head != MG_CONN_NONE) {
+		uint32_t context = mg_listener_next_context(l);
+
+		take_credit(l, context);
 		l->accepted++;
-		c->queue_next = MG_CONN_NONE;
-		c->listener = MG_LISTENER_NONE;
-		c->flags &= ~(uint32_t)MG_CONN_QUEUED;
-		mg_conn_notify(s, c, MG_SHM_EV_ACCEPTED);
+		offer(s, pop(s, l), context);
 	}
 }
 
@@ -192,7 +234,7 @@ void mg_listener_enqueue(struct mg_slow *s, struct mg_listener *l, struct mg_con
 		s->conns[l->queue_tail].queue_next = c->idx;
 	l->queue_tail = c->idx;
 	l->nr_queued++;
-	let_out(s, l);
+	mg_listener_serve(s, l);
 }
 
 bool mg_listener_is_full(const struct mg_listener *l)
@@ -200,16 +242,84 @@ bool mg_listener_is_full(const struct mg_listener *l)
 	return l->nr_queued >= l->backlog;
 }
 
-int mg_listener_accept(struct mg_slow *s, const struct mg_slow_app *app,
+static void reset_unwanted(struct mg_slow *s, struct mg_conn *c)
+{
+	c->listener = MG_LISTENER_NONE;
+	c->flags &= ~(uint32_t)MG_CONN_QUEUED;
+	c->flags |= MG_CONN_RELEASED;
+	if (c->flow == MG_CONN_FLOW_GONE)
+		mg_conn_free(s, c);
+	else
+		mg_conn_end(s, c, ECONNABORTED, true);
+}
+
+static void requeue(struct mg_listener *l, struct mg_conn *c)
+{
+	c->flags |= MG_CONN_QUEUED;
+	c->queue_next = l->queue_head;
+	l->queue_head = c->idx;
+	if (l->queue_tail == MG_CONN_NONE)
+		l->queue_tail = c->idx;
+	l->nr_queued++;
+	l->accepted--;
+}
+
+bool mg_listener_take_back(struct mg_slow *s, struct mg_conn *c)
+{
+	uint32_t offered = MG_SHM_CLAIM_OFFERED;
+	struct mg_listener *l = mg_listener_by_id(s, c->listener);
+
+	MG_ASSERT((c->flags & (MG_CONN_OFFERED | MG_CONN_WINDOW)) ==
+		  (MG_CONN_OFFERED | MG_CONN_WINDOW));
+	c->flags &= ~(uint32_t)MG_CONN_OFFERED;
+	/* acquire: who took it did so before it touched anything else of the window */
+	if (!atomic_compare_exchange_strong_explicit(&mg_conn_window(s, c)->claim, &offered,
+						     MG_SHM_CLAIM_NONE, memory_order_acq_rel,
+						     memory_order_acquire)) {
+		c->listener = MG_LISTENER_NONE;
+		return false;
+	}
+	s->stats.offers_taken_back++;
+	if (l != NULL)
+		requeue(l, c);
+	else
+		reset_unwanted(s, c);
+	return true;
+}
+
+/* All that this listener offered to these contexts and nobody took. The newest first, so that the order stays. */
+static void take_all_back(struct mg_slow *s, const struct mg_slow_app *a, uint32_t id,
+			  uint32_t contexts)
+{
+	for (uint32_t w = a->windows.nr_touched; w-- > 0;) {
+		struct mg_conn *c = &s->conns[a->conn_of[w]];
+
+		if (mg_pool_is_live(&a->windows, w) && (c->flags & MG_CONN_OFFERED) != 0 &&
+		    c->listener == id && (c->contexts & contexts) != 0)
+			(void)mg_listener_take_back(s, c); /* taken: it is theirs */
+	}
+}
+
+int mg_listener_accept(struct mg_slow *s, struct mg_slow_app *app,
 		       const struct mg_ctl_accept *accept)
 {
 	struct mg_listener *l = mg_listener_by_id(s, accept->listener);
+	uint32_t context = accept->context;
 
 	if (l == NULL || l->app != app->slot)
 		return -ENOENT;
-	l->credits = l->credits + accept->credits < l->credits ? UINT32_MAX
-							       : l->credits + accept->credits;
-	let_out(s, l);
+	if (context >= app->app->nr_contexts)
+		return -EINVAL;
+	if (accept->flags & MG_CTL_ACCEPT_RETURN) {
+		l->credits[context] = 0;
+		l->creditors &= ~(1u << context);
+		take_all_back(s, app, l->id, 1u << context);
+	}
+	l->credits[context] = (uint16_t)mg_min_u64(
+		(uint64_t)l->credits[context] + accept->credits, UINT16_MAX);
+	if (l->credits[context] > 0)
+		l->creditors |= 1u << context;
+	mg_listener_serve(s, l);
 	return 0;
 }
 
@@ -220,31 +330,19 @@ static void tell_ended(struct mg_slow *s, const struct mg_listener *l, int error
 	struct mg_shm_event ev = {
 		.kind = MG_SHM_EV_LISTENER,
 		.index = (uint32_t)-error,
+		.listener = l->id,
 		.cookie = l->cookie,
 	};
 
-	if (mg_app_notify(a->app, MG_SHM_PRODUCER_SLOW, l->context, &ev, &dirty))
-		a->wake |= 1u << l->context;
+	a->wake |= mg_app_notify(a->app, MG_SHM_PRODUCER_SLOW, 1u << l->context | l->creditors, &ev,
+				 &dirty);
 }
 
 /* What was established but never accepted is reset, as Linux does. */
 static void reset_queue(struct mg_slow *s, struct mg_listener *l)
 {
-	while (l->queue_head != MG_CONN_NONE) {
-		struct mg_conn *c = &s->conns[l->queue_head];
-
-		l->queue_head = c->queue_next;
-		l->nr_queued--;
-		c->queue_next = MG_CONN_NONE;
-		c->listener = MG_LISTENER_NONE;
-		c->flags &= ~(uint32_t)MG_CONN_QUEUED;
-		c->flags |= MG_CONN_RELEASED;
-		if (c->flow == MG_CONN_FLOW_GONE)
-			mg_conn_free(s, c);
-		else
-			mg_conn_end(s, c, ECONNABORTED, true);
-	}
-	l->queue_tail = MG_CONN_NONE;
+	while (l->queue_head != MG_CONN_NONE)
+		reset_unwanted(s, pop(s, l));
 }
 
 void mg_listener_end(struct mg_slow *s, struct mg_listener *l, int error)
@@ -259,7 +357,8 @@ void mg_listener_end(struct mg_slow *s, struct mg_listener *l, int error)
 	}
 	*link = l->next;
 	mg_embryo_drop_all_of(s, l->id);
-	a->nr_listeners--; /* before connections go: they may be what its leaving waits for */
+	count_listeners(a, -1); /* before connections go: they may be what its leaving waits for */
+	take_all_back(s, a, l->id, UINT32_MAX);
 	reset_queue(s, l);
 	if (error != 0)
 		tell_ended(s, l, error);

@@ -10,6 +10,21 @@
 #define PATIENCE_NS \
 	(200 * MG_NS_PER_MS) /* a worker that does not answer is busy: reply without it */
 
+static uint32_t pid_of_context(const struct mg_app *app, uint32_t context)
+{
+	return atomic_load_explicit(&app->contexts[context].pid, memory_order_relaxed);
+}
+
+/* Of the process that gets its events. One that joined and left again was the last to have it. */
+static uint32_t pid_of(const struct mg_slow *s, const struct mg_conn *c)
+{
+	uint32_t context = c->context;
+
+	if ((c->contexts >> context & 1) == 0 && c->contexts != 0)
+		context = (uint32_t)__builtin_ctz(c->contexts);
+	return pid_of_context(s->apps[c->app].app, context);
+}
+
 static void fill_from_conn(struct mg_slow *s, const struct mg_conn *c,
 			   struct mg_ctl_conn_info *info)
 {
@@ -19,7 +34,9 @@ static void fill_from_conn(struct mg_slow *s, const struct mg_conn *c,
 	info->window = c->window;
 	info->gen = c->window_gen;
 	info->worker = c->worker;
-	info->pid = s->apps[c->app].app->pid;
+	info->pid = pid_of(s, c);
+	info->app = s->apps[c->app].slot;
+	info->flags = c->flags & MG_CONN_GUARDED ? MG_CTL_OBJECT_GUARDED : 0;
 	info->srtt_us = c->srtt_us;
 	info->mss = c->snd_mss;
 	info->cwnd_bytes = c->cc.cwnd;
@@ -260,6 +277,33 @@ void mg_query_timer(struct mg_slow *s)
 		finish(s);
 }
 
+/* The process that opened it, or one that accepts. */
+static uint32_t pid_of_listener(const struct mg_slow *s, const struct mg_listener *l)
+{
+	const struct mg_app *app = s->apps[l->app].app;
+	uint32_t pid = pid_of_context(app, l->context);
+
+	return pid == 0 && l->creditors != 0
+		       ? pid_of_context(app, (uint32_t)__builtin_ctz(l->creditors))
+		       : pid;
+}
+
+static uint32_t count_offered(struct mg_slow *s, const struct mg_listener *l)
+{
+	const struct mg_slow_app *a = &s->apps[l->app];
+	uint32_t n = 0;
+
+	for (uint32_t w = 0; w < a->windows.nr_touched; w++) {
+		const struct mg_conn *c = &s->conns[a->conn_of[w]];
+
+		n += mg_pool_is_live(&a->windows, w) && (c->flags & MG_CONN_OFFERED) != 0 &&
+		     c->listener == l->id &&
+		     atomic_load_explicit(&mg_conn_window(s, c)->claim, memory_order_relaxed) ==
+			     MG_SHM_CLAIM_OFFERED;
+	}
+	return n;
+}
+
 void mg_query_listeners(struct mg_slow *s, const struct mg_slow_req *req)
 {
 	struct mg_ctl_msg *msg = req->msg;
@@ -287,7 +331,11 @@ void mg_query_listeners(struct mg_slow *s, const struct mg_slow_req *req)
 			.port = l->port,
 			.flags = l->flags,
 			.listener = l->id,
-			.pid = s->apps[l->app].app->pid,
+			.pid = pid_of_listener(s, l),
+			.app = l->app,
+			.object_flags = l->guarded ? MG_CTL_OBJECT_GUARDED : 0,
+			.holders = (uint32_t)__builtin_popcount(l->creditors),
+			.offered = count_offered(s, l),
 			.backlog = l->backlog,
 			.pending = l->nr_queued,
 			.embryos = l->nr_embryos,

@@ -7,6 +7,7 @@
 #include "proto/base/assert.h"
 #include "slowpath/core/close.h"
 #include "slowpath/core/engine.h"
+#include "slowpath/core/share.h"
 
 #define TICK_NS 1000000 /* nothing here is in more of a hurry than a millisecond */
 #define ALIGN 64
@@ -401,16 +402,43 @@ static int do_listen_closes(struct mg_slow *s, struct mg_slow_app *a, struct mg_
 	return status;
 }
 
-/* Requests that belong to one application. */
-static int app_request(struct mg_slow *s, struct mg_slow_app *a, struct mg_ctl_msg *msg)
+static int do_moves(struct mg_slow *s, struct mg_slow_app *a, uint32_t holder,
+		    struct mg_ctl_msg *msg)
 {
+	int status = 0;
+
+	for (uint32_t i = 0; i < msg->hdr.count; i++) {
+		int err = mg_share_move(s, a, holder, &msg->move[i]);
+
+		status = status == 0 ? err : status;
+	}
+	return status;
+}
+
+/* Each item has its own outcome. */
+static int do_guards(struct mg_slow *s, struct mg_slow_app *a, uint32_t holder,
+		     struct mg_ctl_msg *msg)
+{
+	for (uint32_t i = 0; i < msg->hdr.count; i++) {
+		msg->guard[i].status = mg_share_guard(s, a, holder, &msg->guard[i]);
+		s->stats.requests_failed += msg->guard[i].status < 0;
+	}
+	return 0;
+}
+
+/* Requests that belong to one application. */
+static int app_request(struct mg_slow *s, struct mg_slow_app *a, const struct mg_slow_req *req)
+{
+	struct mg_ctl_msg *msg = req->msg;
+	uint32_t holder = (uint32_t)req->value;
+
 	switch (msg->hdr.type) {
 	case MG_CTL_TCP_LISTEN:
 		if (msg->hdr.count != 1)
 			return -EINVAL;
 		if (s->is_draining || s->is_drained)
 			return -ESHUTDOWN;
-		return mg_listener_open(s, a, &msg->listen[0]);
+		return mg_listener_open(s, a, &msg->listen[0], req->arg);
 	case MG_CTL_TCP_ACCEPT:
 		return do_accepts(s, a, msg);
 	case MG_CTL_TCP_CONNECT:
@@ -423,6 +451,10 @@ static int app_request(struct mg_slow *s, struct mg_slow_app *a, struct mg_ctl_m
 		return each_conn_ref(s, a, msg, mg_close_abort);
 	case MG_CTL_TCP_SET_OPTION:
 		return do_options(s, a, msg);
+	case MG_CTL_TCP_MOVE:
+		return do_moves(s, a, holder, msg);
+	case MG_CTL_GUARD:
+		return do_guards(s, a, holder, msg);
 	default:
 		return -EOPNOTSUPP;
 	}
@@ -446,13 +478,21 @@ static void ctl_request(struct mg_slow *s, const struct mg_slow_req *req)
 		mg_query_stats(s, msg);
 		break;
 	default:
-		msg->hdr.status = a != NULL && a->state == MG_APP_LIVE ? app_request(s, a, msg)
+		msg->hdr.status = a != NULL && a->state == MG_APP_LIVE ? app_request(s, a, req)
 								       : -ENOTCONN;
 		break;
 	}
 	s->stats.requests_failed += msg->hdr.status < 0;
 	msg->hdr.type |= MG_CTL_REPLY;
 	s->env.reply(s->env.ctx, req);
+}
+
+static void holder_gone(struct mg_slow *s, const struct mg_slow_req *req)
+{
+	struct mg_slow_app *a = mg_apps_find(s, req->app);
+
+	if (a != NULL && a->state == MG_APP_LIVE)
+		mg_share_holder_gone(s, a, (uint32_t)req->value);
 }
 
 void mg_slow_request(struct mg_slow *s, const struct mg_slow_req *req, uint64_t now_ns)
@@ -474,6 +514,12 @@ void mg_slow_request(struct mg_slow *s, const struct mg_slow_req *req, uint64_t 
 			s->conf = *req->conf;
 		else
 			s->stats.requests_failed++;
+		break;
+	case MG_SLOW_REQ_HOLDER_GONE:
+		holder_gone(s, req);
+		break;
+	case MG_SLOW_REQ_UNGUARD:
+		mg_share_unguard(s, req);
 		break;
 	case MG_SLOW_REQ_DRAIN:
 		mg_drain_begin(s, req->value);

@@ -53,19 +53,21 @@ enum mg_slow_req_type {
 	MG_SLOW_REQ_CONF = 4, /* tcp parameters changed: conf is copied */
 	MG_SLOW_REQ_DRAIN =
 		5, /* close listeners, finish connections until value (ns of grace), then RST; env->drained */
-	MG_SLOW_REQ_HOLDER =
-		6, /* a process (value: its number) began or ended to hold the app's context; reserved */
+	MG_SLOW_REQ_HOLDER_GONE =
+		6, /* a process is gone, not the last one: value: its contexts; no reply */
+	MG_SLOW_REQ_UNGUARD =
+		7, /* a guard hung up: close the object; arg: its kind, value: id << 32 | gen; no reply */
 };
 
 struct mg_slow_conf;
 
 struct mg_slow_req {
 	uint32_t type; /* enum mg_slow_req_type */
-	uint32_t reserved;
+	uint32_t arg;  /* CTL: most listeners of the app, 0: no limit; UNGUARD: enum mg_ctl_guard_kind */
 	struct mg_app *app; /* the session's region; NULL for queries of everything */
 	struct mg_ctl_msg *msg;
 	const struct mg_slow_conf *conf;
-	uint64_t value;
+	uint64_t value; /* CTL: contexts of the process that asks, a bit each; 0: any */
 	void *cookie; /* the caller's own; handed back with the reply */
 };
 

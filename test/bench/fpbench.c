@@ -133,6 +133,7 @@ static void install(struct mg_fp *fp, uint32_t i, bool ts)
 		.delack_us = 40000,
 		.app = &app,
 		.window = i,
+		.contexts = 1,
 		.window_gen = 1,
 		.rx_bytes = RING,
 		.tx_bytes = RING,

@@ -488,7 +488,7 @@ def test_bad_items():
         ("a listener at another's address", rc.TCP_LISTEN, rc.LISTEN.pack(rc.v4("1.2.3.4"), 80, 0, 8, 0, 0, 0, 0, 1)),
         ("a multicast listener", rc.TCP_LISTEN, rc.LISTEN.pack(rc.v4("224.0.0.1"), 80, 0, 8, 0, 0, 0, 0, 1)),
         ("a listener for no such context", rc.TCP_LISTEN, rc.LISTEN.pack(rc.v4(""), 80, 0, 8, 77, 0, 0, 0, 1)),
-        ("credits for no such listener", rc.TCP_ACCEPT, rc.ACCEPT.pack(nobody, 5)),
+        ("credits for no such listener", rc.TCP_ACCEPT, rc.ACCEPT.pack(nobody, 5, 0, 0)),
         ("closing no such listener", rc.TCP_LISTEN_CLOSE, rc.REF.pack(some, 0)),
         ("a connection without a port", rc.TCP_CONNECT, connect_item("", PEER_ADDR, 0)),
         ("a connection to nowhere", rc.TCP_CONNECT, connect_item("", "8.8.8.8", 80)),
@@ -612,7 +612,7 @@ class Hostile:
         reply = self.raw.ask(rc.TCP_LISTEN, [listen], token=self.raw.token)
         expect_equal(reply.status, 0, "listen: " + reply.text)
         listener = rc.LISTEN.unpack_from(reply.items)[5]
-        self.raw.ask(rc.TCP_ACCEPT, [rc.ACCEPT.pack(listener, 1000)], token=self.raw.token)
+        self.raw.ask(rc.TCP_ACCEPT, [rc.ACCEPT.pack(listener, 1000, self.raw.context, 0)], token=self.raw.token)
         self.peer = bed.peer_start(hold_and_talk, conns, self.raw.fds)
         self.windows = wait_for("its connections", lambda: len(w := self.raw.open_windows()) == conns and w)
 

@@ -16,16 +16,19 @@ REPLY = 0x8000
 VERSION = 1
 MSG_MAX = 65536
 (HEALTH_CHECK, SET_CONFIG, GET_CONFIG, TCP_LISTEN, TCP_ACCEPT, TCP_CONNECT, TCP_CLOSE, TCP_LISTEN_CLOSE, TCP_ABORT,
- TCP_SET_OPTION, TCP_GET_OPTION, ATTACH, CONTEXT_OPEN, CONNECTIONS, LISTENERS, STATS, NR) = range(17)
+ TCP_SET_OPTION, TCP_GET_OPTION, ATTACH, CONTEXT_OPEN, CONNECTIONS, LISTENERS, STATS, TCP_MOVE, GUARD, GUARDS,
+ SESSIONS, NR) = range(21)
 
 KV = struct.Struct("<64s256s256sII")
 LISTEN = struct.Struct("<16sHHIIIIIQ16x")
-ACCEPT = struct.Struct("<II")
+ACCEPT = struct.Struct("<IIII")
+MOVE = struct.Struct("<IIII")
+GUARD_ITEM = struct.Struct("<IIIiQQ16sHHI32sQ")
 CONNECT = struct.Struct("<16s16sHHIQIIIIIi24x")
 REF = struct.Struct("<II")
-OPT_BYTES = 232
+OPT_BYTES = 240
 ATTACH_ITEM = struct.Struct("<IIQ16s64s")
-ATTACHED = struct.Struct("<16sIIQQII")
+ATTACHED = struct.Struct("<16s16sIIQQII")
 ABI_MAJOR = 2
 
 # Sections of the region, and where the words of a window lie.
@@ -105,7 +108,7 @@ class Raw:
     def attach(self, abi_hash, parent=b"", program=b"rawclient"):
         reply = self.ask(ATTACH, [ATTACH_ITEM.pack(ABI_MAJOR, 0, abi_hash, parent, program)])
         if reply is not None and reply.status == 0:
-            (self.token, self.context, self.nr_workers, self.region_bytes, _, self.connections_max,
+            (self.token, self.share, self.context, self.nr_workers, self.region_bytes, _, self.connections_max,
              _) = ATTACHED.unpack_from(reply.items)
         return reply
 

@@ -122,6 +122,7 @@ static void install(struct in *in, uint32_t gen)
 		.delack_us = 40000,
 		.app = &app,
 		.window = 1,
+		.contexts = 1,
 		.window_gen = gen,
 		.rx_bytes = RING,
 		.tx_bytes = RING,

@@ -122,7 +122,7 @@ static void push(struct fake_daemon *d, struct session *s, uint32_t producer, ui
 			atomic_exchange(dirty, 1);
 		atomic_fetch_add(&s->app.contexts[context].shm->rescan, 1);
 		d->waking[s - d->sessions][context] = true;
-	} else if (mg_app_notify(&s->app, producer, context, &ev, dirty)) {
+	} else if (mg_app_notify(&s->app, producer, 1u << context, &ev, dirty) != 0) {
 		d->waking[s - d->sessions][context] = true;
 	}
 }
@@ -202,7 +202,8 @@ static struct end *end_new(struct fake_daemon *d, struct session *s, uint32_t co
 		atomic_store(&w->error, 0);
 		w->gen = gen;
 		w->worker = e->worker;
-		w->context = context;
+		atomic_store(&w->contexts, 1u << context);
+		atomic_store(&w->claim, MG_SHM_CLAIM_NONE);
 		w->cookie = cookie;
 		w->mss = 1460;
 		fake_ring(&w->rx_rings[0], s->app.payload_off + 2ull * i * d->conf.ring_bytes,
@@ -409,6 +410,7 @@ static void announce(struct fake_daemon *d, struct listener *l)
 					   .cookie = l->cookie };
 
 		l->credits--;
+		atomic_store(&window_of(e)->claim, MG_SHM_CLAIM_OFFERED);
 		push(d, l->s, MG_SHM_PRODUCER_SLOW, l->context, ev, NULL);
 	}
 	memmove(l->pending, l->pending + n, (l->nr_pending - n) * sizeof(l->pending[0]));

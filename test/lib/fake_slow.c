@@ -52,11 +52,22 @@ static void fill_options(struct mg_ctl_msg *msg)
 }
 
 /* Turns the request into its reply, as the engine does. */
-static void answer_ctl(struct fake_slow *fake, struct mg_ctl_msg *msg)
+static void answer_ctl(struct fake_slow *fake, const struct mg_slow_req *req)
 {
+	struct mg_ctl_msg *msg = req->msg;
+
 	msg->hdr.status = 0;
 	switch ((enum mg_ctl_type)msg->hdr.type) {
+	case MG_CTL_GUARD:
+		for (uint32_t i = 0; i < msg->hdr.count; i++)
+			msg->guard[i].status = msg->guard[i].id == FAKE_SLOW_NO_OBJECT ? -ENOENT : 0;
+		break;
 	case MG_CTL_TCP_LISTEN:
+		if (req->arg != 0 && fake->next_listener - fake->nr_closed >= req->arg) {
+			msg->hdr.status = -EMFILE;
+			mg_ctl_set_count(msg, 0);
+			break;
+		}
 		msg->listen[0].listener = fake->next_listener++;
 		if (msg->listen[0].port == 0)
 			msg->listen[0].port = 49152;
@@ -72,6 +83,8 @@ static void answer_ctl(struct fake_slow *fake, struct mg_ctl_msg *msg)
 			mg_ctl_set_count(msg, 0);
 			msg->hdr.status = -ENOENT;
 			(void)snprintf(msg->hdr.text, sizeof(msg->hdr.text), "no such listener");
+		} else {
+			fake->nr_closed++;
 		}
 		break;
 	case MG_CTL_TCP_GET_OPTION:
@@ -99,7 +112,7 @@ static bool request(void *ctx, const struct mg_slow_req *req)
 	switch ((enum mg_slow_req_type)req->type) {
 	case MG_SLOW_REQ_CTL:
 		fake->nr_ctl++;
-		answer_ctl(fake, req->msg);
+		answer_ctl(fake, req);
 		push(fake, MG_ANSWER_REPLY, req);
 		break;
 	case MG_SLOW_REQ_APP_ADD:
@@ -116,7 +129,12 @@ static bool request(void *ctx, const struct mg_slow_req *req)
 			push(fake, MG_ANSWER_DRAINED, req);
 		break;
 	case MG_SLOW_REQ_CONF:
-	case MG_SLOW_REQ_HOLDER:
+		break;
+	case MG_SLOW_REQ_HOLDER_GONE:
+		fake->nr_holders_gone++;
+		break;
+	case MG_SLOW_REQ_UNGUARD:
+		fake->nr_unguards++;
 		break;
 	}
 	return true;

@@ -17,6 +17,7 @@
 
 #define FAKE_SLOW_ANSWERS 4096
 #define FAKE_SLOW_CONNECTIONS 3
+#define FAKE_SLOW_NO_OBJECT 999 /* a guard of this id is refused */
 
 struct fake_slow {
 	struct mg_slow_link link;
@@ -25,12 +26,15 @@ struct fake_slow {
 	uint32_t tail;
 	struct mg_slow_answer answers[FAKE_SLOW_ANSWERS];
 	uint32_t next_listener;
+	uint32_t nr_closed; /* listeners */
 	uint32_t next_window;
 	_Atomic uint32_t nr_ctl;
 	_Atomic uint32_t nr_apps_added;
 	struct mg_app *_Atomic app; /* added last */
 	_Atomic uint32_t nr_apps_deleted;
 	_Atomic uint32_t nr_drains;
+	_Atomic uint32_t nr_holders_gone;
+	_Atomic uint32_t nr_unguards;
 	_Atomic bool hold;
 	_Atomic bool full;
 	_Atomic bool hold_drain;

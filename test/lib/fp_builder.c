@@ -227,6 +227,7 @@ static void install(struct fb *b)
 		.delack_us = c->delack_us,
 		.app = &b->app,
 		.window = 1,
+		.contexts = 1,
 		.window_gen = 1,
 		.rx_bytes = c->rx_bytes,
 		.tx_bytes = c->tx_bytes,

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "proto/shm/window.h"
 #include "proto/base/assert.h"
 #include "proto/base/endian.h"
 #include "proto/wire/checksum.h"
@@ -599,6 +600,7 @@ struct mg_conn *sb_established(struct sb *b)
 	assert_true(sb_event(b, &ev));
 	assert_int_equal(ev.kind, MG_SHM_EV_ACCEPTED);
 	assert_int_equal(ev.cookie, 77);
+	assert_true(mg_window_claim(&b->app->windows[ev.index]));
 	sb_clear(b);
 	assert_non_null(sb_conn(b));
 	assert_int_equal(sb_conn(b)->state, MG_TCP_ESTABLISHED);

@@ -10,6 +10,7 @@
 #include "proto/base/assert.h"
 #include "proto/base/bits.h"
 #include "proto/base/time.h"
+#include "proto/shm/window.h"
 
 #define BITE_MAX 65536u
 
@@ -295,10 +296,10 @@ static void take_events(struct mg_sim_app *app)
 			struct mg_shm_window *w = &a->windows[ev.index];
 
 			atomic_exchange(p == MG_SHM_PRODUCER_SLOW ? &w->s_dirty : &w->w_dirty, 0);
-			if (ev.kind == MG_SHM_EV_ACCEPTED)
-				(void)add_conn(app, ev.index, ev.gen, &app->accept_plan);
-			else
+			if (ev.kind != MG_SHM_EV_ACCEPTED)
 				kick(app, ev.index, ev.gen);
+			else if (mg_window_claim(w))
+				(void)add_conn(app, ev.index, ev.gen, &app->accept_plan);
 		}
 	}
 }

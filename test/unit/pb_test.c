@@ -23,7 +23,8 @@ static struct mg_ctl_msg out;
 /* Message types that travel by gRPC. */
 static bool travels(uint16_t type)
 {
-	return type < MG_CTL_NR && type != MG_CTL_ATTACH && type != MG_CTL_CONTEXT_OPEN;
+	return type < MG_CTL_NR && type != MG_CTL_ATTACH && type != MG_CTL_CONTEXT_OPEN &&
+	       type != MG_CTL_GUARD && type != MG_CTL_GUARDS;
 }
 
 static void text(char *buf, size_t size, const char *what, uint32_t i)
@@ -102,7 +103,10 @@ static void fill_tcp(struct mg_ctl_msg *m, uint32_t i)
 						       "bbr" };
 		break;
 	case MG_CTL_TCP_ACCEPT:
-		m->accept[i] = (struct mg_ctl_accept){ i + 1, UINT32_MAX };
+		m->accept[i] = (struct mg_ctl_accept){ i + 1, UINT32_MAX, i, 1 };
+		break;
+	case MG_CTL_TCP_MOVE:
+		m->move[i] = (struct mg_ctl_move){ i, i + 1, 31, MG_CTL_MOVE_TAKE };
 		break;
 	case MG_CTL_TCP_CONNECT:
 		m->connect[i] = (struct mg_ctl_connect){ { mg_addr_v4(1), mg_addr_v4(2), 3, 4 },
@@ -148,8 +152,22 @@ static void fill_table(struct mg_ctl_msg *m, uint32_t i)
 		break;
 	case MG_CTL_LISTENERS:
 		m->listener_info[i] = (struct mg_ctl_listener_info){
-			mg_addr_v4(0), 443, MG_CTL_LISTEN_REUSEPORT, 1, 2, 3, 4, 5, 6, UINT64_MAX
+			mg_addr_v4(0), 443, MG_CTL_LISTEN_REUSEPORT, 1, 2, 3, 4, 5, 6, UINT64_MAX, 7, MG_CTL_OBJECT_GUARDED, 8, 9
 		};
+		break;
+	case MG_CTL_SESSIONS:
+		m->session[i] = (struct mg_ctl_session_info){ .app = i,
+							      .pid = 1,
+							      .uid = 2,
+							      .contexts = 3,
+							      .processes = 4,
+							      .guards = 5,
+							      .connections = 6,
+							      .listeners = 7,
+							      .region_bytes = UINT64_MAX,
+							      .resident_bytes = 8,
+							      .age_ms = 9 };
+		text(m->session[i].program, sizeof(m->session[i].program), "nginx", i);
 		break;
 	default:
 		text(m->counter[i].name, sizeof(m->counter[i].name), "rx.packets", i);
@@ -172,7 +190,7 @@ static void fill(struct mg_ctl_msg *m, uint16_t type, uint32_t count)
 			text(m->kv[0].key, sizeof(m->kv[0].key), "tcp.", 0);
 		else if (plain == MG_CTL_SET_CONFIG || plain == MG_CTL_GET_CONFIG)
 			fill_kv(&m->kv[i], i, type != plain);
-		else if (plain >= MG_CTL_CONNECTIONS)
+		else if (plain >= MG_CTL_CONNECTIONS && plain != MG_CTL_TCP_MOVE)
 			fill_table(m, i);
 		else
 			fill_tcp(m, i);

@@ -508,7 +508,7 @@ static void test_credits_gate_events(void **state)
 	assert_false(sb_event(&b, &ev));
 	sb_accept(&b, 5);
 	assert_true(sb_event(&b, &ev));
-	assert_int_equal(b.s->listeners[0].credits, 4);
+	assert_int_equal(b.s->listeners[0].credits[0], 4);
 	sb_free(&b);
 }
 

@@ -186,7 +186,12 @@ static void control(struct monkey *m)
 		break;
 	case 1:
 		mg_ctl_init(b->msg, MG_CTL_TCP_ACCEPT, 1, 1);
-		b->msg->accept[0] = (struct mg_ctl_accept){ b->listener, 1 + pick(m, 8) };
+		b->msg->accept[0] = (struct mg_ctl_accept){
+			.listener = b->listener,
+			.credits = 1 + pick(m, 8),
+			.context = pick(m, 2),
+			.flags = pick(m, 4) == 0 ? MG_CTL_ACCEPT_RETURN : 0,
+		};
 		(void)sb_ctl(b, MG_CTL_TCP_ACCEPT, 1);
 		break;
 	case 2:
