@@ -43,7 +43,8 @@ static int guard_conn(struct mg_slow *s, struct mg_slow_app *app, uint32_t holde
 		return -EEXIST;
 	if (!has_it(holder, c->context))
 		return -ENOENT;
-	c->flags |= MG_CONN_GUARDED;
+	/* Rings that change would have to change in every process. */
+	c->flags |= MG_CONN_GUARDED | MG_CONN_RCV_FIXED | MG_CONN_SND_FIXED;
 	return 0;
 }
 
