@@ -935,6 +935,277 @@ static void test_contexts_and_fork(void **state)
 	free(msg);
 }
 
+/* ---- guards ---- */
+
+static int nr_open_fds(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 65536; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* Sends a GUARD with these descriptors. Returns the reply's status, or 1: hung up. */
+static int raw_guard(int fd, struct mg_ctl_msg *msg, const int *fds, uint32_t nr)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int) * 253)];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct iovec iov = { .iov_base = msg, .iov_len = msg->hdr.bytes };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c;
+
+	if (nr > 0) {
+		mh.msg_control = control.buf;
+		mh.msg_controllen = CMSG_SPACE(nr * sizeof(int));
+		c = CMSG_FIRSTHDR(&mh);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(nr * sizeof(int));
+		memcpy(CMSG_DATA(c), fds, nr * sizeof(int));
+	}
+	if (sendmsg(fd, &mh, MSG_NOSIGNAL) < 0)
+		return 1;
+	return raw_call(fd, msg, 0, NULL) > 0 ? msg->hdr.status : 1;
+}
+
+/* Guards the connection (window, 1) by a fresh pair; returns the application's end. */
+static int guard_conn(int fd, uint32_t window, int *ret_status)
+{
+	struct mg_ctl_msg *msg = malloc(sizeof(*msg));
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	mg_ctl_init(msg, MG_CTL_GUARD, 1, 1);
+	msg->guard[0].kind = MG_CTL_GUARD_CONN;
+	msg->guard[0].id = window;
+	msg->guard[0].gen = 1;
+	msg->guard[0].inode = 1000 + window;
+	memset(msg->guard[0].blob, 0x5a, sizeof(msg->guard[0].blob));
+	*ret_status = raw_guard(fd, msg, &pair[1], 1);
+	if (*ret_status == 0) {
+		*ret_status = msg->guard[0].status;
+		assert_int_equal(msg->guard[0].handle, 0); /* no pointer of the daemon's gets out */
+	}
+	close(pair[1]);
+	free(msg);
+	return pair[0];
+}
+
+static uint32_t list_guards(int fd, struct mg_ctl_msg *msg)
+{
+	mg_ctl_init(msg, MG_CTL_GUARDS, 2, 0);
+	assert_true(raw_call(fd, msg, msg->hdr.bytes, NULL) > 0);
+	assert_int_equal(msg->hdr.status, 0);
+	return msg->hdr.count;
+}
+
+static void test_guards(void **state)
+{
+	struct world *w = *state;
+	struct mg_ctl_msg *msg = malloc(sizeof(*msg));
+	struct mg_ctl_attach a = attach_args();
+	int before = nr_open_fds(), status, ends[3];
+	struct attached at, child;
+
+	attach(w, &at);
+	for (uint32_t i = 0; i < 3; i++) {
+		ends[i] = guard_conn(at.fd, i, &status);
+		assert_int_equal(status, 0);
+	}
+	status = 0;
+	close(guard_conn(at.fd, FAKE_SLOW_NO_OBJECT, &status));
+	assert_int_equal(status, -ENOENT);
+	assert_int_equal(list_guards(at.fd, msg), 3);
+	assert_int_equal(msg->guard[1].inode, 1001);
+	assert_int_equal(msg->guard[1].blob[31], 0x5a);
+	assert_int_equal(msg->guard[1].handle, 0);
+	/* A duplicate holds it; the last close does not. */
+	status = dup(ends[0]);
+	close(ends[0]);
+	nap_ms(20);
+	assert_int_equal(w->slow.nr_unguards, 0);
+	close(status);
+	AWAIT(w->slow.nr_unguards == 1);
+	/* The process dies; its guards hold the region, and its token `share` opens it. */
+	detach(&at);
+	AWAIT(w->slow.nr_holders_gone == 1);
+	assert_int_equal(w->slow.nr_apps_deleted, 0);
+	a.parent = at.a.token;
+	status = raw_connect(w->attach_path);
+	assert_int_equal(raw_attach(status, &child, &a), -ENOENT); /* the session's own token died */
+	close(status);
+	a.parent = at.a.share;
+	assert_int_equal(raw_attach(raw_connect(w->attach_path), &child, &a), 0);
+	assert_int_equal(child.a.app, at.a.app);
+	assert_int_equal(w->slow.nr_apps_added, 1);
+	assert_int_equal(list_guards(child.fd, msg), 2);
+	detach(&child);
+	AWAIT(w->slow.nr_holders_gone == 2);
+	close(ends[1]);
+	AWAIT(w->slow.nr_unguards == 2);
+	assert_int_equal(w->slow.nr_apps_deleted, 0);
+	close(ends[2]);
+	AWAIT(w->slow.nr_apps_deleted == 1);
+	AWAIT(nr_open_fds() == before);
+	a.parent = at.a.share;
+	status = raw_connect(w->attach_path);
+	assert_int_equal(raw_attach(status, &child, &a), -ENOENT);
+	close(status);
+	free(msg);
+}
+
+/* The client that passes them is gone, and so are they; nobody else notices. */
+static void expect_odd(struct world *w, const int *fds, uint32_t nr)
+{
+	struct mg_ctl_msg *msg = malloc(sizeof(*msg));
+	struct attached at;
+
+	attach(w, &at);
+	mg_ctl_init(msg, MG_CTL_GUARD, 1, nr);
+	for (uint32_t i = 0; i < nr; i++)
+		msg->guard[i].kind = MG_CTL_GUARD_CONN;
+	if (raw_guard(at.fd, msg, fds, nr) != 1)
+		assert_int_equal(raw_call(at.fd, msg, 0, NULL), 0);
+	detach(&at);
+	free(msg);
+}
+
+static void test_odd_guards(void **state)
+{
+	struct world *w = *state;
+	struct mg_ctl_msg *msg = malloc(sizeof(*msg));
+	int before = nr_open_fds(), fds[250], pair[2], pipes[2];
+	struct attached at, other;
+
+	attach(w, &other);
+	fds[0] = open("/dev/null", O_RDWR);
+	expect_odd(w, fds, 1);
+	close(fds[0]);
+	fds[0] = memfd_create("file", 0);
+	expect_odd(w, fds, 1);
+	close(fds[0]);
+	assert_int_equal(pipe(pipes), 0);
+	expect_odd(w, pipes, 2);
+	close(pipes[0]);
+	close(pipes[1]);
+	expect_odd(w, &other.fd, 1); /* an attach socket */
+	fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+	expect_odd(w, fds, 1);
+	close(fds[0]);
+	fds[0] = raw_connect(w->attach_path);
+	attach(w, &at);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	/* More items than descriptors, and the other way round: refused, the session goes on. */
+	mg_ctl_init(msg, MG_CTL_GUARD, 1, 2);
+	assert_int_equal(raw_guard(at.fd, msg, pair, 1), -EBADMSG);
+	mg_ctl_init(msg, MG_CTL_GUARD, 1, 1);
+	assert_int_equal(raw_guard(at.fd, msg, pair, 2), -EBADMSG);
+	mg_ctl_init(msg, MG_CTL_GUARD, 1, 0);
+	assert_int_equal(raw_guard(at.fd, msg, NULL, 0), -EBADMSG);
+	/* Without a session, and with a message that wants none. */
+	mg_ctl_init(msg, MG_CTL_GUARD, 1, 1);
+	(void)raw_guard(fds[0], msg, pair, 1); /* refused by the kernel, or by us */
+	mg_ctl_init(msg, MG_CTL_HEALTH_CHECK, 1, 0);
+	(void)raw_guard(at.fd, msg, pair, 1);
+	assert_int_equal(raw_call(at.fd, msg, 0, NULL), 0);
+	close(fds[0]);
+	close(pair[0]);
+	close(pair[1]);
+	detach(&at);
+	/* A pair that hung up before: its object is closed. */
+	attach(w, &at);
+	close(guard_conn(at.fd, 1, pair));
+	AWAIT(w->slow.nr_unguards >= 1);
+	detach(&at);
+	/* The other one is well. */
+	assert_int_equal(list_guards(other.fd, msg), 0);
+	detach(&other);
+	AWAIT(w->slow.nr_apps_deleted == w->slow.nr_apps_added);
+	AWAIT(nr_open_fds() == before);
+	free(msg);
+}
+
+/* Sends 130 more; their ends go to `ends`. */
+static int guard_many(int fd, struct mg_ctl_msg *msg, int *ends)
+{
+	int fds[130], pair[2], status;
+
+	mg_ctl_init(msg, MG_CTL_GUARD, 1, 130);
+	for (uint32_t i = 0; i < 130; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+		fds[i] = pair[1];
+		ends[i] = pair[0];
+		msg->guard[i].kind = MG_CTL_GUARD_CONN;
+		msg->guard[i].id = i;
+	}
+	status = raw_guard(fd, msg, fds, 130);
+	for (uint32_t i = 0; i < 130; i++)
+		close(fds[i]);
+	return status;
+}
+
+/* As many as there may be objects, and no more, however often they are sent. */
+static void test_thousands_of_guards(void **state)
+{
+	struct world *w = *state;
+	struct mg_ctl_msg *msg = malloc(sizeof(*msg));
+	int before = nr_open_fds(), ends[260], more[130];
+	struct attached at;
+
+	attach(w, &at);
+	/* 260: 256 connections and 4 listeners */
+	assert_int_equal(guard_many(at.fd, msg, ends), 0);
+	assert_int_equal(guard_many(at.fd, msg, ends + 130), 0);
+	for (int round = 0; round < 75; round++) {
+		assert_int_equal(guard_many(at.fd, msg, more), -EDQUOT);
+		for (uint32_t i = 0; i < 130; i++)
+			close(more[i]);
+	}
+	assert_int_equal(w->slow.nr_unguards, 0);
+	detach(&at);
+	for (uint32_t i = 0; i < 260; i++)
+		close(ends[i]);
+	AWAIT(w->slow.nr_apps_deleted == 1);
+	assert_int_equal(w->slow.nr_unguards, 260);
+	AWAIT(nr_open_fds() == before);
+	free(msg);
+}
+
+/* What names a context of another process, or of none. */
+static void test_contexts_of_others(void **state)
+{
+	struct world *w = *state;
+	struct mg_ctl_msg *msg = malloc(sizeof(*msg));
+	struct mg_ctl_attach a = attach_args();
+	struct attached at, child;
+
+	attach(w, &at);
+	a.parent = at.a.share;
+	assert_int_equal(raw_attach(raw_connect(w->attach_path), &child, &a), 0);
+	for (uint32_t context = 0; context < 40; context++) {
+		int want = context == child.a.context ? 0 : -EINVAL;
+
+		mg_ctl_init(msg, MG_CTL_TCP_LISTEN, 1, 1);
+		msg->listen[0].context = context;
+		assert_true(raw_call(child.fd, msg, msg->hdr.bytes, NULL) > 0);
+		assert_int_equal(msg->hdr.status, want);
+		mg_ctl_init(msg, MG_CTL_TCP_ACCEPT, 1, 1);
+		msg->accept[0].context = context;
+		assert_true(raw_call(child.fd, msg, msg->hdr.bytes, NULL) > 0);
+		assert_int_equal(msg->hdr.status, want);
+		mg_ctl_init(msg, MG_CTL_TCP_MOVE, 1, 1);
+		msg->move[0].context = context == 7 ? UINT32_MAX : context;
+		assert_true(raw_call(child.fd, msg, msg->hdr.bytes, NULL) > 0);
+		assert_int_equal(msg->hdr.status, want);
+	}
+	detach(&child);
+	detach(&at);
+	free(msg);
+}
+
 /* The next one past the limit is hung up on; there is room again when some have gone. */
 static void test_grpc_connections_run_out(void **state)
 {
@@ -1275,6 +1546,10 @@ int main(void)
 		TEST(test_attach_limit),
 		TEST(test_contexts_and_fork),
 		TEST(test_contexts_run_out),
+		TEST(test_guards),
+		TEST(test_odd_guards),
+		TEST(test_thousands_of_guards),
+		TEST(test_contexts_of_others),
 		TEST(test_grpc_connections_run_out),
 		TEST(test_killed),
 		TEST(test_broken_messages),
