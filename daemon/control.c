@@ -21,7 +21,7 @@
 #define RETRY_NS 1000000ull       /* a full ring of the slow path empties in no time */
 #define LATE_NS (2 * MG_NS_PER_S) /* what the slow path may take beyond its grace */
 #define ADMIN_FD_MAX 65536u
-#define LEAVE_NS MG_NS_PER_S      /* for regions to come back */
+#define LEAVE_NS MG_NS_PER_S /* for regions to come back */
 
 struct mg_outgoing {
 	struct mg_outgoing *next;
@@ -104,8 +104,8 @@ static void on_answers(struct mg_loop_source *source, uint32_t events)
 			break;
 		case MG_ANSWER_APP_BROKEN:
 			mg_attach_kick(&control->attach, answer.req.app);
-			mg_guards_drop(&control->guards, mg_container_of(answer.req.app,
-									 struct mg_region, app));
+			mg_guards_drop(&control->guards,
+				       mg_container_of(answer.req.app, struct mg_region, app));
 			break;
 		case MG_ANSWER_DRAINED:
 			leave(control);
@@ -292,8 +292,7 @@ static int start_sessions(struct mg_control *control)
 	int res = mg_sessions_init(&control->sessions, control->conf.conf, &control->access,
 				   control->parts.limits, &sessions_env);
 
-	control->guards = (struct mg_guards){ &control->loop, &control->sessions,
-					      control->closer };
+	control->guards = (struct mg_guards){ &control->loop, &control->sessions, control->closer };
 	control->sessions.daemon_epoch = control->parts.daemon_epoch;
 	mg_handler_init(&control->handler, &handler_env, control->conf.conf, &control->sessions);
 	return res;
@@ -399,8 +398,9 @@ static int start_grpc(struct mg_control *control)
 	if (!control->conf.conf->ipc.grpc.enabled)
 		return 0;
 	res = mg_grpc_server_start(&grpc_conf, &control->grpc);
-	return res < 0 ? res : mg_grpc_listen_start(&control->grpc_listen, control->grpc,
-						    grpc_conf.admin_fd_min);
+	return res < 0 ? res
+		       : mg_grpc_listen_start(&control->grpc_listen, control->grpc,
+					      grpc_conf.admin_fd_min);
 }
 
 static int open_parts(struct mg_control *control, char *err, size_t errlen)

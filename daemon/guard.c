@@ -11,7 +11,7 @@
 #include "proto/base/bits.h"
 
 struct mg_guard {
-	struct mg_list_node node; /* of the region */
+	struct mg_list_node node;     /* of the region */
 	struct mg_loop_source source; /* .fd -1: hung up, waits for the slow path's word */
 	struct mg_guards *guards;
 	struct mg_region *region;

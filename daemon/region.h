@@ -30,9 +30,9 @@ struct mg_region {
 	struct mg_app app;
 	int fd;
 	uid_t uid;
-	uint32_t access;      /* row of the access list */
-	struct mg_ctl_token share;  /* who shows it joins */
-	struct mg_list guards;      /* guard.c */
+	uint32_t access;           /* row of the access list */
+	struct mg_ctl_token share; /* who shows it joins */
+	struct mg_list guards;     /* guard.c */
 	uint32_t nr_guards;
 	uint32_t nr_sessions; /* processes that hold it */
 	bool is_leaving;      /* the slow path was told to let go */

@@ -21,8 +21,7 @@ static void fill_region(const struct mg_region *region, struct mg_ctl_session_in
 	info->uid = region->uid;
 	info->processes = region->nr_sessions;
 	info->guards = region->nr_guards;
-	info->connections =
-		atomic_load_explicit(&region->app.nr_connections, memory_order_relaxed);
+	info->connections = atomic_load_explicit(&region->app.nr_connections, memory_order_relaxed);
 	info->listeners = atomic_load_explicit(&region->app.nr_listeners, memory_order_relaxed);
 	info->region_bytes = region->app.total_bytes;
 	if (fstat(region->fd, &st) == 0)

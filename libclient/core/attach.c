@@ -250,7 +250,8 @@ int mg_attach(struct mg_client *client, const struct mg_transport_params *params
 	return 0;
 
 close_fds:
-	if (err == -ETIMEDOUT) /* the session may be made yet: this connection is of no use any more */
+	if (err ==
+	    -ETIMEDOUT) /* the session may be made yet: this connection is of no use any more */
 		mg_transport_local_ops.abandon(client->local);
 	for (uint32_t i = 0; i < nr; i++)
 		close(fds[i]);

@@ -32,8 +32,8 @@ static bool is_alive(const struct mg_ctx *ctx, uint32_t word)
 	shm = (const struct mg_shm_context *)(const void *)(ctx->client->region + sec->off +
 							    sec->stride * context);
 	/* acquire: pairs with the daemon's; what the dead one stored is seen */
-	return (atomic_load_explicit(&shm->life, memory_order_acquire) &
-		MG_SHM_LOCK_LIFE_MASK) == (word >> 1 & MG_SHM_LOCK_LIFE_MASK);
+	return (atomic_load_explicit(&shm->life, memory_order_acquire) & MG_SHM_LOCK_LIFE_MASK) ==
+	       (word >> 1 & MG_SHM_LOCK_LIFE_MASK);
 }
 
 /* Another process may have moved the positions. */

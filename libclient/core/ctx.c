@@ -311,8 +311,8 @@ static void rescan(struct mg_ctx *ctx)
 		/* Offered to us, and not only waiting in the daemon's queue. acquire: as for an entry. */
 		if (atomic_load_explicit(&shm->claim, memory_order_acquire) ==
 			    MG_SHM_CLAIM_OFFERED &&
-		    (atomic_load_explicit(&shm->contexts, memory_order_relaxed) >> ctx->index & 1) !=
-			    0)
+		    (atomic_load_explicit(&shm->contexts, memory_order_relaxed) >> ctx->index &
+		     1) != 0)
 			mg_lst_on_accepted(ctx, shm->cookie, i, shm->gen);
 	}
 }

@@ -37,7 +37,7 @@ struct mg_guard {
 	struct mg_addr addr; /* of the listener */
 	uint16_t port;
 	uint8_t blob[MG_GUARD_BLOB_BYTES]; /* the face's own; comes back with mg_client_guards() */
-	int32_t status; /* 0; -EEXIST: is guarded already; -ENOENT: it is gone */
+	int32_t status;                    /* 0; -EEXIST: is guarded already; -ENOENT: it is gone */
 };
 
 /*

@@ -250,8 +250,8 @@ static void undo(struct mg_transport *t)
 		in->hdr.type = MG_CTL_TCP_ABORT;
 	} else if (in->hdr.type == (MG_CTL_TCP_LISTEN | MG_CTL_REPLY)) {
 		for (uint32_t i = 0; i < count; i++)
-			in->listener[n++] =
-				(struct mg_ctl_listener_ref){ in->listen[i].listener, 0 };
+			in->listener[n++] = (struct mg_ctl_listener_ref){ in->listen[i].listener,
+									  0 };
 		in->hdr.type = MG_CTL_TCP_LISTEN_CLOSE;
 	}
 	if (n == 0 || in->hdr.status < 0)

@@ -156,12 +156,12 @@ enum mg_ctl_guard_kind { MG_CTL_GUARD_CONN = 1, MG_CTL_GUARD_LISTENER = 2 };
  * kept for whoever asks for GUARDS; only kind, id and gen mean anything to the daemon.
  */
 struct mg_ctl_guard {
-	uint32_t kind;   /* enum mg_ctl_guard_kind */
-	uint32_t id;     /* window; listener */
-	uint32_t gen;    /* of the window; 0 */
-	int32_t status;  /* reply: 0 or -errno; -EEXIST: it has a guard already */
-	uint64_t inode;  /* of the application's end */
-	uint64_t cookie; /* of the listener */
+	uint32_t kind;       /* enum mg_ctl_guard_kind */
+	uint32_t id;         /* window; listener */
+	uint32_t gen;        /* of the window; 0 */
+	int32_t status;      /* reply: 0 or -errno; -EEXIST: it has a guard already */
+	uint64_t inode;      /* of the application's end */
+	uint64_t cookie;     /* of the listener */
 	struct mg_addr addr; /* of the listener */
 	uint16_t port;
 	uint16_t flags; /* the library's */
@@ -277,10 +277,10 @@ struct mg_ctl_listener_info {
 	uint32_t embryos;
 	uint64_t accepted;
 	uint64_t dropped;
-	uint32_t app; /* number of the region */
+	uint32_t app;          /* number of the region */
 	uint32_t object_flags; /* enum mg_ctl_object_flag */
-	uint32_t holders; /* contexts that have asked for connections */
-	uint32_t offered; /* announced to them, not taken yet (counted with the accepted) */
+	uint32_t holders;      /* contexts that have asked for connections */
+	uint32_t offered;      /* announced to them, not taken yet (counted with the accepted) */
 };
 
 /* One attached process, and the region that it shares with others or has alone. */
@@ -288,7 +288,7 @@ struct mg_ctl_session_info {
 	uint32_t app; /* number of the region: processes of one application have the same */
 	uint32_t pid; /* 0: no process is left, only guards */
 	uint32_t uid;
-	uint32_t contexts; /* of this process */
+	uint32_t contexts;  /* of this process */
 	uint32_t processes; /* of the region, as the rest */
 	uint32_t guards;
 	uint32_t connections;

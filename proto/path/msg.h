@@ -130,7 +130,7 @@ struct mg_cmd_install {
 	uint32_t restart_bytes; /* cwnd after idling is at most this (RFC 5681 4.1); 0: no limit */
 	uint32_t flow_label;    /* IPv6 */
 	struct mg_app *app;
-	uint32_t window; /* index in the app region */
+	uint32_t window;   /* index in the app region */
 	uint32_t contexts; /* whose event rings serve it: a bit each */
 	uint32_t window_gen;
 	uint32_t rx_bytes; /* payload rings: power-of-two sizes */

@@ -44,7 +44,7 @@ extern const struct mg_pb_item mg_pb_opt;
 extern const struct mg_pb_item mg_pb_conn_info;
 extern const struct mg_pb_item mg_pb_listener_info;
 extern const struct mg_pb_item mg_pb_counter;
-extern const struct mg_pb_item mg_pb_move;         /* convert_share.c, and the next */
+extern const struct mg_pb_item mg_pb_move; /* convert_share.c, and the next */
 extern const struct mg_pb_item mg_pb_session_info;
 
 /* Copies text into an array of fixed size. 0 or -EBADMSG: too long. */

@@ -136,7 +136,7 @@ struct mg_shm_event {
 	uint16_t kind;
 	uint16_t reserved;
 	uint32_t index;
-	uint32_t gen; /* generation of the window; entries of an older one are stale: ignore */
+	uint32_t gen;      /* generation of the window; entries of an older one are stale: ignore */
 	uint32_t listener; /* ACCEPTED, LISTENER: its id */
 	uint64_t cookie;
 };

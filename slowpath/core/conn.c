@@ -170,8 +170,7 @@ static void close_window(struct mg_slow *s, struct mg_conn *c)
 	mg_pool_free(&a->windows, c->window);
 }
 
-static void push_entry(struct mg_slow *s, struct mg_conn *c, uint32_t kind,
-		       _Atomic uint32_t *dirty)
+static void push_entry(struct mg_slow *s, struct mg_conn *c, uint32_t kind, _Atomic uint32_t *dirty)
 {
 	struct mg_slow_app *a = app_of(s, c);
 	struct mg_shm_event ev = {
@@ -665,7 +664,8 @@ void mg_conn_release(struct mg_slow *s, struct mg_conn *c)
 /* Copied once; the worker may have seen the flag or not, we do not care. */
 static bool app_let_go(struct mg_slow *s, const struct mg_conn *c)
 {
-	uint32_t a_flags = atomic_load_explicit(&mg_conn_window(s, c)->a_flags, memory_order_relaxed);
+	uint32_t a_flags = atomic_load_explicit(&mg_conn_window(s, c)->a_flags,
+						memory_order_relaxed);
 
 	return (a_flags & (MG_SHM_AF_CLOSE | MG_SHM_AF_ABORT)) != 0;
 }

@@ -59,8 +59,9 @@ enum mg_conn_flag {
 	MG_CONN_OWES_ACK = 1 << 30,   /* a segment came between flow and TIME-WAIT */
 	MG_CONN_RCV_FIXED = 1 << 20,  /* the application chose the size of its buffer */
 	MG_CONN_SND_FIXED = 1 << 21,
-	MG_CONN_GUARDED = 1 << 13,    /* ends with its guard, not with a process */
-	MG_CONN_OFFERED = 1 << 14, /* announced by `listener`, perhaps not taken yet (abi.h, claim) */
+	MG_CONN_GUARDED = 1 << 13, /* ends with its guard, not with a process */
+	MG_CONN_OFFERED = 1
+			  << 14, /* announced by `listener`, perhaps not taken yet (abi.h, claim) */
 };
 
 /* Commands that are due; sent in this order. */

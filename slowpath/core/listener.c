@@ -315,8 +315,8 @@ int mg_listener_accept(struct mg_slow *s, struct mg_slow_app *app,
 		l->creditors &= ~(1u << context);
 		take_all_back(s, app, l->id, 1u << context);
 	}
-	l->credits[context] = (uint16_t)mg_min_u64(
-		(uint64_t)l->credits[context] + accept->credits, UINT16_MAX);
+	l->credits[context] = (uint16_t)mg_min_u64((uint64_t)l->credits[context] + accept->credits,
+						   UINT16_MAX);
 	if (l->credits[context] > 0)
 		l->creditors |= 1u << context;
 	mg_listener_serve(s, l);

@@ -35,7 +35,7 @@ struct mg_listener {
 	uint8_t state;  /* LISTEN while it lives */
 	uint32_t next;  /* hash chain */
 	uint32_t id;
-	uint32_t app; /* slot */
+	uint32_t app;     /* slot */
 	uint32_t context; /* of the process that has it */
 	uint32_t backlog;
 	bool guarded;       /* ends with its guard, not with a process */

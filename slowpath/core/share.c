@@ -122,8 +122,7 @@ int mg_share_move(struct mg_slow *s, struct mg_slow_app *app, uint32_t holder,
 	case MG_CTL_MOVE_JOIN:
 	case MG_CTL_MOVE_TAKE:
 		c->context = move->context;
-		mg_conn_set_contexts(s, c,
-				     move->how == MG_CTL_MOVE_TAKE ? bit : c->contexts | bit);
+		mg_conn_set_contexts(s, c, move->how == MG_CTL_MOVE_TAKE ? bit : c->contexts | bit);
 		mg_conn_tell(s, c, MG_SHM_EV_CONN);
 		return 0;
 	default:

@@ -63,12 +63,12 @@ struct mg_slow_conf;
 
 struct mg_slow_req {
 	uint32_t type; /* enum mg_slow_req_type */
-	uint32_t arg;  /* CTL: most listeners of the app, 0: no limit; UNGUARD: enum mg_ctl_guard_kind */
+	uint32_t arg; /* CTL: most listeners of the app, 0: no limit; UNGUARD: enum mg_ctl_guard_kind */
 	struct mg_app *app; /* the session's region; NULL for queries of everything */
 	struct mg_ctl_msg *msg;
 	const struct mg_slow_conf *conf;
 	uint64_t value; /* CTL: contexts of the process that asks, a bit each; 0: any */
-	void *cookie; /* the caller's own; handed back with the reply */
+	void *cookie;   /* the caller's own; handed back with the reply */
 };
 
 struct mg_slow_env {

@@ -60,7 +60,8 @@ static void answer_ctl(struct fake_slow *fake, const struct mg_slow_req *req)
 	switch ((enum mg_ctl_type)msg->hdr.type) {
 	case MG_CTL_GUARD:
 		for (uint32_t i = 0; i < msg->hdr.count; i++)
-			msg->guard[i].status = msg->guard[i].id == FAKE_SLOW_NO_OBJECT ? -ENOENT : 0;
+			msg->guard[i].status = msg->guard[i].id == FAKE_SLOW_NO_OBJECT ? -ENOENT
+										       : 0;
 		break;
 	case MG_CTL_TCP_LISTEN:
 		if (req->arg != 0 && fake->next_listener - fake->nr_closed >= req->arg) {

@@ -133,7 +133,8 @@ static void a_full_ring_asks_for_a_rescan(void **state)
 	for (int i = 0; i < 16; i++)
 		assert_int_not_equal(0, mg_app_notify(&r->app, 0, 2, &ev, NULL));
 	assert_int_equal(r->app.contexts[1].shm->rescan, 0);
-	assert_int_not_equal(0, mg_app_notify(&r->app, 0, 2, &ev, NULL)); /* it has to be woken all the same */
+	assert_int_not_equal(0, mg_app_notify(&r->app, 0, 2, &ev,
+					      NULL)); /* it has to be woken all the same */
 	assert_int_equal(r->app.contexts[1].shm->rescan, 1);
 	assert_int_equal(r->app.contexts[0].shm->rescan, 0);
 	assert_int_equal(r->app.events_lost, 1);

@@ -1035,7 +1035,8 @@ static void test_guards(void **state)
 	assert_int_equal(w->slow.nr_apps_deleted, 0);
 	a.parent = at.a.token;
 	status = raw_connect(w->attach_path);
-	assert_int_equal(raw_attach(status, &child, &a), -ENOENT); /* the session's own token died */
+	assert_int_equal(raw_attach(status, &child, &a),
+			 -ENOENT); /* the session's own token died */
 	close(status);
 	a.parent = at.a.share;
 	assert_int_equal(raw_attach(raw_connect(w->attach_path), &child, &a), 0);

@@ -152,7 +152,8 @@ static void fill_table(struct mg_ctl_msg *m, uint32_t i)
 		break;
 	case MG_CTL_LISTENERS:
 		m->listener_info[i] = (struct mg_ctl_listener_info){
-			mg_addr_v4(0), 443, MG_CTL_LISTEN_REUSEPORT, 1, 2, 3, 4, 5, 6, UINT64_MAX, 7, MG_CTL_OBJECT_GUARDED, 8, 9
+			mg_addr_v4(0), 443, MG_CTL_LISTEN_REUSEPORT, 1, 2, 3, 4, 5, 6,
+			UINT64_MAX,    7,   MG_CTL_OBJECT_GUARDED,   8, 9
 		};
 		break;
 	case MG_CTL_SESSIONS:

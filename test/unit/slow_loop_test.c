@@ -264,8 +264,8 @@ static void test_worker_is_woken_only_when_asleep(void **state)
 	make_app(&f);
 	assert_false(is_readable(f.worker_fd, 0));
 	atomic_store(&f.worker_sleeping, 1);
-	assert_true(
-		mg_slow_loop_request(f.loop, &(struct mg_slow_req){ .type = MG_SLOW_REQ_HOLDER_GONE }));
+	assert_true(mg_slow_loop_request(f.loop,
+					 &(struct mg_slow_req){ .type = MG_SLOW_REQ_HOLDER_GONE }));
 	assert_true(is_readable(f.worker_fd, 0)); /* inline: the request rings worker 0 */
 	teardown(&f);
 }

@@ -63,7 +63,9 @@ static int move_as(struct sb *b, uint32_t context, const struct mg_conn *c, uint
 
 static void holder_gone(struct sb *b, uint32_t contexts)
 {
-	struct mg_slow_req req = { .type = MG_SLOW_REQ_HOLDER_GONE, .app = b->app, .value = contexts };
+	struct mg_slow_req req = { .type = MG_SLOW_REQ_HOLDER_GONE,
+				   .app = b->app,
+				   .value = contexts };
 
 	mg_slow_request(b->s, &req, b->now_ns);
 	mg_slow_flush(b->s, b->now_ns);
@@ -72,9 +74,10 @@ static void holder_gone(struct sb *b, uint32_t contexts)
 
 static void unguard(struct sb *b, uint32_t kind, uint32_t id, uint32_t gen)
 {
-	struct mg_slow_req req = {
-		.type = MG_SLOW_REQ_UNGUARD, .arg = kind, .app = b->app, .value = (uint64_t)id << 32 | gen
-	};
+	struct mg_slow_req req = { .type = MG_SLOW_REQ_UNGUARD,
+				   .arg = kind,
+				   .app = b->app,
+				   .value = (uint64_t)id << 32 | gen };
 
 	mg_slow_request(b->s, &req, b->now_ns);
 	mg_slow_flush(b->s, b->now_ns);
@@ -86,7 +89,8 @@ static void come(struct sb *b, uint16_t port)
 {
 	const struct mg_seg *seg;
 
-	sb_rx(b, &(struct sb_seg){ .sport = port, .seq = SB_PISS, .flags = MG_TCP_SYN, .wnd = 8000 });
+	sb_rx(b,
+	      &(struct sb_seg){ .sport = port, .seq = SB_PISS, .flags = MG_TCP_SYN, .wnd = 8000 });
 	seg = sb_tx(b);
 	assert_non_null(seg);
 	sb_rx(b, &(struct sb_seg){ .sport = port,
@@ -150,7 +154,8 @@ static void test_no_connection_is_lost_with_a_process(void **state)
 	come(&b, 2001);
 	come(&b, 2002);
 	assert_true(sb_event(&b, &ev));
-	assert_true(mg_window_claim(&b.app->windows[ev.index])); /* accepted: it dies with its process */
+	assert_true(mg_window_claim(
+		&b.app->windows[ev.index])); /* accepted: it dies with its process */
 	sb_clear(&b);
 	holder_gone(&b, FIRST);
 	assert_non_null(sb_cmd(&b, MG_CMD_REMOVE));
@@ -234,7 +239,8 @@ static void test_guarded_connection_survives(void **state)
 	other = second_events(&b);
 	c = sb_established(&b);
 	assert_int_equal(move_as(&b, 1, c, MG_CTL_MOVE_JOIN), -EPERM); /* another's own */
-	assert_int_equal(guard_as(&b, SECOND, MG_CTL_GUARD_CONN, c->window, c->window_gen), -ENOENT);
+	assert_int_equal(guard_as(&b, SECOND, MG_CTL_GUARD_CONN, c->window, c->window_gen),
+			 -ENOENT);
 	assert_int_equal(guard_as(&b, FIRST, MG_CTL_GUARD_CONN, c->window, c->window_gen + 1),
 			 -ENOENT);
 	assert_int_equal(guard_as(&b, FIRST, MG_CTL_GUARD_CONN, c->window, c->window_gen), 0);
