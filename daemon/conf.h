@@ -169,6 +169,7 @@ struct mg_conf {
 		uint32_t sndbuf_bytes;
 		uint32_t sndbuf_max_bytes;
 		bool nagle;
+		bool loopback;
 		uint32_t delayed_ack_ms;
 		uint32_t rto_initial_ms;
 		uint32_t rto_min_ms;

@@ -270,6 +270,9 @@ const struct mg_conf_key mg_conf_keys[] = {
 	KEY(tcp.sndbuf_max_bytes, BYTES, RANGE(KIB(4), MIB(64)), .deflt = "4194304",
 	    .unit = "bytes", .flags = MG_CONF_F_LIVE | MG_CONF_F_POW2,
 	    .help = "Largest send buffer: how far it grows, and what an application may ask for."),
+	KEY(tcp.loopback, BOOL, .deflt = "false",
+	    .help = "127.0.0.0/8 and ::1 are addresses of mangod, for connections between its applications. "
+		    "They are never reachable from a port."),
 	KEY(tcp.nagle, BOOL, .deflt = "true", LIVE,
 	    .help = "Hold back small segments while data is unacknowledged; TCP_NODELAY turns it "
 		    "off per connection."),

@@ -20,6 +20,7 @@
 #include "daemon/notify.h"
 #include "daemon/params.h"
 #include "daemon/reload.h"
+#include "fastpath/io/local.h"
 #include "fastpath/io/steer.h"
 #include "fastpath/io/worker.h"
 #include "proto/base/time.h"
@@ -48,6 +49,7 @@ struct mg_daemon {
 	pthread_t slow_thread;
 	bool has_slow_thread;
 	struct mg_steer *steer;
+	struct mg_local *local;
 	struct worker_thread workers[MG_SHM_WORKERS_MAX];
 	_Atomic int thread_err; /* first error of a thread that ended by itself */
 };
@@ -282,6 +284,7 @@ static int open_worker(struct mg_daemon *d, uint32_t w)
 		.burst = d->conf->fastpath.burst,
 		.cpu = w < d->conf->fastpath.cores_count ? (int)d->conf->fastpath.cores[w] : -1,
 		.steer = d->steer,
+		.local = d->local,
 	};
 	int res;
 
@@ -299,6 +302,7 @@ static int open_worker(struct mg_daemon *d, uint32_t w)
 		return res;
 	d->workers[w].daemon = d;
 	mg_slow_loop_set_worker(d->slow, w, mg_worker_bell_fd(d->workers[w].worker), conf.sleeping);
+	mg_local_set_bell(d->local, w, conf.sleeping, mg_worker_bell_fd(d->workers[w].worker));
 	if (d->steer != NULL)
 		mg_steer_set_bell(d->steer, w,
 				  (struct mg_steer_bell){
@@ -314,6 +318,8 @@ static int open_workers(struct mg_daemon *d, char *err)
 		return say(err, "the page of the workers", res, "");
 	if (d->limits.nr_workers > 1)
 		res = mg_steer_new(d->conf->instance, d->limits.nr_workers, &d->steer);
+	if (res == 0)
+		res = mg_local_new(d->limits.nr_workers, &d->local);
 	for (uint32_t w = 0; res == 0 && w < d->limits.nr_workers; w++)
 		res = open_worker(d, w);
 	return res < 0 ? say(err, "the workers", res,
@@ -462,6 +468,7 @@ static void close_parts(struct mg_daemon *d)
 	for (uint32_t w = 0; w < d->limits.nr_workers; w++)
 		mg_worker_free(d->workers[w].worker);
 	mg_steer_free(d->steer);
+	mg_local_free(d->local);
 	mg_slow_loop_free(d->slow);
 	mg_info_close(&d->info);
 	mg_net_close(&d->net);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fastpath/io/local.h"
 #include "fastpath/io/eal.h"
 #include "fastpath/io/netif.h"
 #include "proto/base/bits.h"
@@ -251,6 +252,16 @@ static int tell_neighbour(const struct mg_conf *conf, uint32_t i, struct mg_slow
 	return res < 0 ? refuse(res, "neighbor", text, err, errlen) : 0;
 }
 
+/* Behind the devices, as the workers have it. */
+static int tell_local(struct mg_slow *slow, char *err, size_t errlen)
+{
+	const struct mg_slow_port port = { .mtu = MG_LOCAL_MTU, .is_local = true };
+	uint16_t number;
+	int res = mg_slow_add_port(slow, &port, &number);
+
+	return res < 0 ? refuse(res, "port", "of local connections", err, errlen) : 0;
+}
+
 int mg_net_tell_slow(const struct mg_net *net, const struct mg_conf *conf, struct mg_slow *slow,
 		     char *err, size_t errlen)
 {
@@ -262,5 +273,5 @@ int mg_net_tell_slow(const struct mg_net *net, const struct mg_conf *conf, struc
 		res = tell_route(conf, i, slow, err, errlen);
 	for (uint32_t i = 0; res == 0 && i < conf->neighbors_count; i++)
 		res = tell_neighbour(conf, i, slow, err, errlen);
-	return res;
+	return res < 0 ? res : tell_local(slow, err, errlen);
 }

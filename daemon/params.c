@@ -57,6 +57,7 @@ void mg_params_tcp(const struct mg_conf *conf, struct mg_slow_conf *ret_tcp)
 		.ecn_everywhere = conf->tcp.ecn_everywhere,
 		.idle_restart = conf->tcp.slow_start_after_idle,
 		.nagle = conf->tcp.nagle,
+		.loopback = conf->tcp.loopback,
 		.pacing = conf->tcp.pacing,
 		.syn_cookies = conf->tcp.syn_cookies != MG_CONF_COOKIES_OFF,
 		.syn_cookies_always = conf->tcp.syn_cookies == MG_CONF_COOKIES_ALWAYS,

@@ -127,7 +127,7 @@ static int new_engine(struct mg_worker *w)
 				 .wake = env_wake };
 
 	fp->worker = w->conf.number;
-	fp->nr_ports = w->conf.nr_ports;
+	fp->nr_ports = w->conf.nr_ports + (w->conf.local != NULL);
 	fp->now_ns = clock_ns();
 	for (uint32_t p = 0; p < w->conf.nr_ports; p++) {
 		uint32_t caps = w->conf.ports[p].caps;
@@ -141,6 +141,8 @@ static int new_engine(struct mg_worker *w)
 		fp->ports[p].lends = true;
 		fp->ports[p].gso_bytes = (caps & MG_PORT_CAP_TSO) != 0 ? GSO_BYTES : 0;
 	}
+	if (w->conf.local != NULL)
+		fp->ports[w->local_port] = (struct mg_fp_port){ .tx_csum = true };
 	w->fp_bytes = mg_fp_bytes(fp);
 	/* Zero pages that the engine touches only as connections come. */
 	w->fp_mem = mmap(NULL, w->fp_bytes, PROT_READ | PROT_WRITE,
@@ -157,7 +159,7 @@ int mg_worker_new(const struct mg_worker_conf *conf, struct mg_worker **ret_work
 	struct mg_worker *w;
 	int err;
 
-	if (conf->nr_ports > MG_WORKER_PORTS_MAX || conf->burst == 0 ||
+	if (conf->nr_ports + (conf->local != NULL) > MG_WORKER_PORTS_MAX || conf->burst == 0 ||
 	    conf->burst > MG_PORT_BURST || conf->number >= conf->nr_workers ||
 	    (conf->nr_workers > 1 && conf->steer == NULL))
 		return -EINVAL;
@@ -166,6 +168,7 @@ int mg_worker_new(const struct mg_worker_conf *conf, struct mg_worker **ret_work
 		return -ENOMEM;
 	memset(w, 0, sizeof(*w));
 	w->conf = *conf;
+	w->local_port = conf->local != NULL ? (uint16_t)conf->nr_ports : UINT16_MAX;
 	deal_queues(w);
 	mg_worker_lend_init(w);
 	err = mg_idle_init(&w->idle, conf->spin_ns);
@@ -301,6 +304,8 @@ static void turn(struct mg_worker *w, uint64_t now_ns)
 	mg_worker_tx_flush(w);
 	if (w->conf.steer != NULL)
 		mg_steer_ring(w->conf.steer, w->conf.number);
+	if (w->conf.local != NULL)
+		mg_local_ring(w->conf.local, w->conf.number);
 	wake_all(w);
 }
 
@@ -309,6 +314,8 @@ static bool is_pending(const struct mg_worker *w)
 	if (!mg_msgring_is_empty(w->conf.commands) || w->wake_slow)
 		return true;
 	if (w->conf.slow.turn != NULL && w->conf.slow.is_pending(w->conf.slow.ctx))
+		return true;
+	if (w->conf.local != NULL && mg_local_is_pending(w->conf.local, w->conf.number))
 		return true;
 	if (w->conf.steer != NULL && mg_steer_is_pending(w->conf.steer, w->conf.number))
 		return true;

@@ -29,6 +29,7 @@
 
 struct mg_worker;
 struct mg_steer;
+struct mg_local;
 
 /* The slow path, when it runs inside this worker. */
 struct mg_worker_inline {
@@ -56,6 +57,7 @@ struct mg_worker_conf {
 	uint32_t burst;               /* packets taken at a time; 1..MG_PORT_BURST */
 	int cpu;                      /* to pin to; -1: anywhere */
 	struct mg_steer *steer;       /* NULL with one worker */
+	struct mg_local *local;       /* NULL: no connections between ends here */
 	struct mg_worker_inline slow; /* turn NULL: the slow path has its own thread */
 };
 

@@ -11,6 +11,7 @@
 #include <rte_cycles.h>
 
 #include "fastpath/io/idle.h"
+#include "fastpath/io/local.h"
 #include "fastpath/io/steer.h"
 #include "fastpath/io/worker.h"
 #include "proto/wire/drop.h"
@@ -46,6 +47,7 @@ struct mg_worker {
 	void *fp_mem;
 	size_t fp_bytes;
 	struct mg_idle idle;
+	uint16_t local_port; /* of connections between ends here: behind the last device; UINT16_MAX: none */
 	uint32_t nr_queues;
 	struct mg_worker_queue queues[MG_WORKER_PORTS_MAX * MG_PORT_QUEUES_MAX];
 	struct mg_worker_port ports[MG_WORKER_PORTS_MAX];

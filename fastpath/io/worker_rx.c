@@ -11,6 +11,7 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
+#include "fastpath/core/flow.h"
 #include "fastpath/io/worker_int.h"
 #include "proto/base/bits.h"
 #include "proto/wire/frame.h"
@@ -72,31 +73,47 @@ static void parse(const struct mg_port *port, struct item *it)
 	it->drop = mg_wire_parse_packet(&in, &it->view);
 }
 
-static void to_slow(struct mg_worker *w, uint16_t port, const struct rte_mbuf *m, uint16_t reason)
+/* Room for a packet's way to the slow path; NULL: none. Then the frame is copied and bytes_to_slow() called. */
+static struct mg_msg_packet *reserve_for_slow(struct mg_worker *w, uint16_t port, uint32_t frame,
+					      uint16_t reason)
 {
-	uint32_t bytes = (uint32_t)sizeof(struct mg_msg_packet) + m->pkt_len;
+	uint32_t bytes = (uint32_t)sizeof(struct mg_msg_packet) + frame;
 	struct mg_msg_packet *msg = NULL;
-	const void *data;
 
 	if (bytes <= mg_msgring_max_len(w->conf.events))
 		msg = mg_msgring_reserve(w->conf.events, bytes);
 	if (msg == NULL) {
 		mg_worker_count(w, MG_WS_slow_ring_full, 1);
-		return;
+		return NULL;
 	}
 	memset(msg, 0, sizeof(*msg));
 	msg->msg.type = MG_EV_PACKET;
 	msg->msg.port = port;
 	msg->msg.len = bytes;
-	msg->bytes = m->pkt_len;
+	msg->bytes = frame;
 	msg->flags = MG_PKT_CSUM_OK;
 	msg->reason = reason;
+	return msg;
+}
+
+static void commit_to_slow(struct mg_worker *w, const struct mg_msg_packet *msg)
+{
+	mg_msgring_commit(w->conf.events, msg->msg.len);
+	mg_worker_count(w, MG_WS_to_slow, 1);
+	w->wake_slow = true;
+}
+
+static void to_slow(struct mg_worker *w, uint16_t port, const struct rte_mbuf *m, uint16_t reason)
+{
+	struct mg_msg_packet *msg = reserve_for_slow(w, port, m->pkt_len, reason);
+	const void *data;
+
+	if (msg == NULL)
+		return;
 	data = rte_pktmbuf_read(m, 0, m->pkt_len, msg->data);
 	if (data != msg->data)
 		memcpy(msg->data, data, m->pkt_len);
-	mg_msgring_commit(w->conf.events, bytes);
-	mg_worker_count(w, MG_WS_to_slow, 1);
-	w->wake_slow = true;
+	commit_to_slow(w, msg);
 }
 
 static void process(struct mg_worker *w, uint16_t port, const struct item *it, uint64_t now_ns)
@@ -107,6 +124,8 @@ static void process(struct mg_worker *w, uint16_t port, const struct item *it, u
 		to_slow(w, port, it->m, MG_PKT_NOT_TCP);
 	else if (it->flow == NULL)
 		to_slow(w, port, it->m, MG_PKT_NO_FLOW);
+	else if (mg_unlikely(it->flow->port == w->local_port))
+		mg_worker_bump(&w->drops[MG_DROP_IP_SRC], 1); /* both ends are here: a forgery */
 	else if (mg_fp_rx(w->fp, it->flow, &it->view.seg, now_ns) == MG_FP_TO_SLOW)
 		to_slow(w, port, it->m, MG_PKT_EXCEPTION);
 }
@@ -210,6 +229,48 @@ static void rx_handed(struct mg_worker *w, struct batch *b, uint64_t now_ns)
 	}
 }
 
+/* A packet of another connection of ours. */
+static void rx_local(struct mg_worker *w, const uint8_t *frame, uint32_t len, uint64_t now_ns)
+{
+	struct mg_msg_packet *msg;
+	struct mg_frame_view view;
+	struct mg_flow *flow;
+	uint16_t reason = MG_PKT_NO_FLOW;
+
+	if (mg_wire_parse_frame(frame, len, MG_RX_NO_L2 | MG_RX_L3_CSUM_OK | MG_RX_L4_CSUM_OK,
+				&view) < 0 ||
+	    view.kind != MG_FRAME_TCP)
+		return; /* none that we sent */
+	flow = mg_fp_lookup(w->fp, &view.seg);
+	if (flow != NULL) {
+		if (mg_fp_rx(w->fp, flow, &view.seg, now_ns) != MG_FP_TO_SLOW)
+			return;
+		reason = MG_PKT_EXCEPTION;
+	}
+	msg = reserve_for_slow(w, w->local_port, len, reason);
+	if (msg == NULL)
+		return;
+	memcpy(msg->data, frame, len);
+	commit_to_slow(w, msg);
+}
+
+static void rx_all_local(struct mg_worker *w, uint64_t now_ns)
+{
+	for (uint32_t from = 0; from < w->conf.nr_workers; from++) {
+		const uint8_t *frame;
+		uint32_t len;
+
+		for (uint32_t n = 0; n < MG_PORT_BURST; n++) {
+			frame = mg_local_peek(w->conf.local, from, w->conf.number, &len);
+			if (frame == NULL)
+				break;
+			w->worked = true;
+			rx_local(w, frame, len, now_ns);
+			mg_local_done(w->conf.local, from, w->conf.number);
+		}
+	}
+}
+
 void mg_worker_rx(struct mg_worker *w, uint64_t now_ns)
 {
 	struct batch b;
@@ -218,6 +279,8 @@ void mg_worker_rx(struct mg_worker *w, uint64_t now_ns)
 		rx_queue(w, &w->queues[i], &b, now_ns);
 	if (w->conf.steer != NULL)
 		rx_handed(w, &b, now_ns);
+	if (w->conf.local != NULL)
+		rx_all_local(w, now_ns);
 }
 
 void mg_worker_rx_frame(struct mg_worker *w, uint16_t port, const uint8_t *frame, uint32_t len,
@@ -226,8 +289,11 @@ void mg_worker_rx_frame(struct mg_worker *w, uint16_t port, const uint8_t *frame
 	struct mg_frame_view view;
 	struct mg_flow *flow;
 
-	(void)port;
-	if (mg_wire_parse_frame(frame, len, MG_RX_L3_CSUM_OK | MG_RX_L4_CSUM_OK, &view) < 0 ||
+	uint32_t flags = MG_RX_L3_CSUM_OK | MG_RX_L4_CSUM_OK;
+
+	if (port == w->local_port)
+		flags |= MG_RX_NO_L2;
+	if (mg_wire_parse_frame(frame, len, flags, &view) < 0 ||
 	    view.kind != MG_FRAME_TCP)
 		return; /* the slow path re-injects only segments that it had parsed itself */
 	flow = mg_fp_lookup(w->fp, &view.seg);

@@ -21,8 +21,14 @@ static struct rte_mempool *pool_of(const struct mg_worker_port *wp)
 bool mg_worker_pkt_alloc(void *ctx, uint16_t port, uint32_t len, struct mg_fp_pkt *ret_pkt)
 {
 	struct mg_worker *w = ctx;
-	struct rte_mbuf *m = rte_pktmbuf_alloc(pool_of(&w->ports[port]));
+	struct rte_mbuf *m;
 
+	if (mg_unlikely(port == w->local_port)) {
+		ret_pkt->handle = NULL;
+		ret_pkt->data = mg_local_room(w->conf.local, w->conf.number);
+		return len <= MG_LOCAL_MTU;
+	}
+	m = rte_pktmbuf_alloc(pool_of(&w->ports[port]));
 	if (m == NULL || rte_pktmbuf_tailroom(m) < len) {
 		rte_pktmbuf_free(m);
 		mg_worker_count(w, MG_WS_tx_no_buffer, 1);
@@ -124,11 +130,23 @@ void mg_worker_lend_init(struct mg_worker *w)
 	rte_mbuf_ext_refcnt_set(&w->lent, 1); /* ours: it never gets free */
 }
 
+static void send_local(struct mg_worker *w, const struct mg_fp_pkt *pkt)
+{
+	bool sent = mg_local_send(w->conf.local, w->conf.number, pkt, w->conf.fp.hash_seed);
+
+	mg_worker_count(w, sent ? MG_WS_local_packets : MG_WS_local_full, 1);
+	w->worked = true; /* for our own next turn, perhaps */
+}
+
 void mg_worker_pkt_send(void *ctx, const struct mg_fp_pkt *pkt)
 {
 	struct mg_worker *w = ctx;
 	struct rte_mbuf *m = pkt->handle;
 
+	if (mg_unlikely(pkt->port == w->local_port)) {
+		send_local(w, pkt);
+		return;
+	}
 	m->data_len = (uint16_t)pkt->len;
 	m->pkt_len = pkt->len;
 	for (uint32_t i = 0; i < 2 && pkt->lent[i].bytes != 0; i++) {
@@ -144,9 +162,16 @@ void mg_worker_pkt_send(void *ctx, const struct mg_fp_pkt *pkt)
 
 void mg_worker_tx_frame(struct mg_worker *w, uint16_t port, const uint8_t *frame, uint32_t len)
 {
-	struct mg_fp_pkt pkt;
+	struct mg_fp_pkt pkt = { .port = port };
 	struct rte_mbuf *m;
 
+	if (port == w->local_port && w->conf.local != NULL && len <= MG_LOCAL_MTU) {
+		pkt.data = mg_local_room(w->conf.local, w->conf.number);
+		memcpy(pkt.data, frame, len);
+		pkt.len = len;
+		send_local(w, &pkt);
+		return;
+	}
 	if (port >= w->conf.nr_ports || !mg_worker_pkt_alloc(w, port, len, &pkt))
 		return; /* counted */
 	memcpy(pkt.data, frame, len);

@@ -18,8 +18,7 @@ static int check_peer(const struct mg_slow *s, const struct mg_tuple *t)
 		return -EINVAL;
 	if (mg_routes_is_broadcast(&s->routes, &t->raddr))
 		return -EACCES;
-	/* a peer on this very host will be short-cut in memory one day; now it has no way */
-	if (!mg_source_is_valid(s, &t->raddr))
+	if (!mg_peer_is_valid(s, &t->raddr))
 		return -ENETUNREACH;
 	return 0;
 }

@@ -232,6 +232,12 @@ uint32_t mg_sndbuf_of(const struct mg_slow *s, uint32_t asked_bytes)
 	return buf_of(asked_bytes, s->conf.sndbuf_bytes, s->conf.sndbuf_max_bytes);
 }
 
+bool mg_peer_is_valid(const struct mg_slow *s, const struct mg_addr *addr)
+{
+	return mg_source_is_valid(s, addr) ||
+	       (s->routes.has_local && mg_routes_is_local(&s->routes, addr));
+}
+
 bool mg_source_is_valid(const struct mg_slow *s, const struct mg_addr *src)
 {
 	if (mg_addr_is_any(src) || mg_addr_is_multicast(src) || mg_addr_is_loopback(src))

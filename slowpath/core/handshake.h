@@ -94,4 +94,6 @@ uint32_t mg_rcvbuf_of(const struct mg_slow *s, uint32_t asked_bytes);
 uint32_t mg_sndbuf_of(const struct mg_slow *s, uint32_t asked_bytes);
 /* Can this be the address of a peer (RFC 9293 MUST-57, MUST-63)? */
 bool mg_source_is_valid(const struct mg_slow *s, const struct mg_addr *src);
+/* The same of the other end of a connection, which may be at one of our own addresses. */
+bool mg_peer_is_valid(const struct mg_slow *s, const struct mg_addr *addr);
 #endif

@@ -37,7 +37,7 @@ void mg_input_reset(struct mg_slow *s, const struct mg_seg *seg)
 
 	if (seg->flags & MG_TCP_RST)
 		return;
-	if (!mg_source_is_valid(s, &seg->tuple.raddr)) {
+	if (!mg_peer_is_valid(s, &seg->tuple.raddr)) {
 		s->stats.drop_bad_source++;
 		return;
 	}
@@ -99,7 +99,7 @@ void mg_input_listen(struct mg_slow *s, const struct mg_in *in, uint32_t floor_i
 		s->stats.drop_stray++;
 		return;
 	}
-	if (!mg_source_is_valid(s, &seg->tuple.raddr)) {
+	if (!mg_peer_is_valid(s, &seg->tuple.raddr)) {
 		s->stats.drop_bad_source++;
 		return;
 	}
@@ -139,6 +139,13 @@ static void tcp_input(struct mg_slow *s, const struct mg_in *in)
 			s->stats.drop_l2_broadcast++;
 			return;
 		}
+	}
+	/* Nobody but us sends from our addresses, and not by a wire. */
+	if (s->routes.has_local && in->port != s->routes.local_port &&
+	    (mg_addr_is_loopback(&seg->tuple.raddr) ||
+	     mg_routes_is_local(&s->routes, &seg->tuple.raddr))) {
+		s->stats.drop_bad_source++;
+		return;
 	}
 	if (!mg_routes_is_for(&s->routes, &seg->tuple.laddr, in->port)) {
 		s->stats.drop_not_ours++;

@@ -23,6 +23,10 @@ int mg_routes_add_port(struct mg_routes *r, const struct mg_slow_port *port, uin
 		return -ENOSPC;
 	r->ports[r->nr_ports] = *port;
 	*ret_port = (uint16_t)r->nr_ports++;
+	if (port->is_local) {
+		r->has_local = true;
+		r->local_port = *ret_port;
+	}
 	return 0;
 }
 
@@ -49,8 +53,15 @@ int mg_routes_add_route(struct mg_routes *r, const struct mg_slow_route *route)
 	return 0;
 }
 
+static bool is_loopback(const struct mg_routes *r, const struct mg_addr *addr)
+{
+	return r->has_local && r->loopback && mg_addr_is_loopback(addr);
+}
+
 bool mg_routes_is_local(const struct mg_routes *r, const struct mg_addr *addr)
 {
+	if (is_loopback(r, addr))
+		return true;
 	for (uint32_t i = 0; i < r->nr_addrs; i++)
 		if (r->addr_state[i] == MG_ADDR_USABLE && mg_addr_eq(&r->addrs[i].addr, addr))
 			return true;
@@ -74,12 +85,18 @@ bool mg_routes_is_local_on(const struct mg_routes *r, const struct mg_addr *addr
 
 bool mg_routes_is_for(const struct mg_routes *r, const struct mg_addr *addr, uint16_t port)
 {
+	if (r->has_local && port == r->local_port)
+		return mg_routes_is_local(r, addr);
+	if (mg_addr_is_loopback(addr))
+		return false; /* RFC 1122 3.2.1.3 (g), RFC 4291 2.5.3: never on a wire */
 	return mg_addr_is_link_local(addr) ? mg_routes_is_local_on(r, addr, port)
 					   : mg_routes_is_local(r, addr);
 }
 
 bool mg_routes_may_bind(const struct mg_routes *r, const struct mg_addr *addr)
 {
+	if (is_loopback(r, addr))
+		return true;
 	for (uint32_t i = 0; i < r->nr_addrs; i++)
 		if (mg_addr_eq(&r->addrs[i].addr, addr))
 			return r->addr_state[i] != MG_ADDR_DUPLICATE;
@@ -123,6 +140,10 @@ int mg_routes_find(const struct mg_routes *r, const struct mg_addr *dst, struct 
 {
 	int best = -1;
 
+	if (r->has_local && mg_routes_is_local(r, dst)) {
+		*ret_hop = (struct mg_hop){ .addr = *dst, .port = r->local_port };
+		return 0;
+	}
 	for (uint32_t i = 0; i < r->nr_addrs; i++) {
 		const struct mg_slow_addr *own = &r->addrs[i];
 
@@ -149,7 +170,7 @@ int mg_routes_find(const struct mg_routes *r, const struct mg_addr *dst, struct 
 int mg_routes_hop(const struct mg_routes *r, const struct mg_addr *src, const struct mg_addr *dst,
 		  struct mg_hop *ret_hop)
 {
-	if (!mg_addr_is_link_local(dst))
+	if (!mg_addr_is_link_local(dst) || (r->has_local && mg_routes_is_local(r, dst)))
 		return mg_routes_find(r, dst, ret_hop);
 	for (uint32_t i = 0; i < r->nr_addrs; i++) {
 		if (!mg_addr_eq(&r->addrs[i].addr, src))
@@ -163,9 +184,11 @@ int mg_routes_hop(const struct mg_routes *r, const struct mg_addr *src, const st
 int mg_routes_scope(const struct mg_routes *r, const struct mg_addr *dst, uint32_t scope,
 		    struct mg_hop *ret_hop)
 {
-	if (r->nr_ports == 1)
+	uint32_t nr = r->nr_ports - r->has_local;
+
+	if (nr == 1)
 		scope = 1;
-	if (scope == 0 || scope > r->nr_ports)
+	if (scope == 0 || scope > nr)
 		return -EINVAL;
 	*ret_hop = (struct mg_hop){ .addr = *dst, .port = (uint16_t)(scope - 1) };
 	return 0;
@@ -266,6 +289,10 @@ static int source_v6(const struct mg_routes *r, const struct mg_addr *dst, const
 int mg_routes_source(const struct mg_routes *r, const struct mg_addr *dst, const struct mg_hop *hop,
 		     struct mg_addr *ret_addr)
 {
+	if (r->has_local && hop->port == r->local_port) {
+		*ret_addr = *dst;
+		return 0;
+	}
 	return mg_addr_is_v4(dst) ? source_v4(r, dst, hop, ret_addr)
 				  : source_v6(r, dst, hop, ret_addr);
 }

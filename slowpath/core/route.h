@@ -26,6 +26,9 @@ struct mg_routes {
 	uint32_t nr_ports;
 	uint32_t nr_addrs;
 	uint32_t nr_routes;
+	bool has_local;      /* local_port is one */
+	bool loopback;       /* mg_slow_conf.loopback */
+	uint16_t local_port; /* the last one */
 };
 
 /* The first hop towards an address. */

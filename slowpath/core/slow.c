@@ -168,6 +168,7 @@ int mg_slow_init(void *mem, const struct mg_slow_limits *limits, const struct mg
 	s = p.slow;
 	memset(s, 0, sizeof(*s));
 	s->conf = *conf;
+	s->routes.loopback = conf->loopback;
 	s->lim = *limits;
 	s->env = *env;
 	s->now_ns = limits->now_ns;

@@ -102,6 +102,7 @@ struct mg_slow_port {
 	struct mg_mac mac;
 	uint16_t mtu;
 	bool has_l2;
+	bool is_local; /* no device: whatever is for one of our own addresses goes out and comes in there */
 	bool tx_csum; /* unused by the slow path: it always computes checksums itself */
 };
 
@@ -144,6 +145,7 @@ struct mg_slow_conf {
 	bool pacing;
 	bool syn_cookies;        /* when there is no room for a handshake */
 	bool syn_cookies_always; /* ... and also when there is */
+	bool loopback;           /* 127.0.0.0/8 and ::1 are our own addresses */
 	bool keepalive;          /* default of new connections */
 	uint8_t ttl;
 	uint8_t dscp;
