@@ -187,6 +187,45 @@ def test_kills():
     print(f"# {killed} processes were killed in {rounds} rounds")
 
 
+def talk(addr, port):
+    """Two applications of one mangod: bytes both ways, a refusal, and both ends of the end."""
+    server, client = bed.agent(), bed.agent()
+    client.error(f"connect x {addr} {port}", "ECONNREFUSED")
+    server.ok(f"listen l {port} 8")
+    client.ok(f"connect c {addr} {port}")
+    server.ok("accept l a")
+    names = client.ok("names c")
+    expect_equal((names[0], names[2], names[3]), (addr, addr, str(port)), "names")
+    client.ok("send c " + b"question".hex())
+    expect_equal(server.ok("recv a 8"), [b"question".hex()], "what the server got")
+    server.ok("send a " + b"answer".hex())
+    expect_equal(client.ok("recv c 6"), [b"answer".hex()], "what the client got")
+    client.send("sendn c 20000000")
+    server.ok("recvn a 20000000")
+    expect(client.reply().startswith("ok"), "sending much")
+    client.ok("close c")
+    expect_equal(server.ok("recv a 1"), ["eof"], "the end of the stream")
+    server.ok("close a")
+    client.stop()
+    server.stop()
+
+
+def test_local():
+    """Connections to mangod's own address, with one worker and with two; 127/8 is not mangod's by default."""
+    before = settled()
+    talk(DUT_ADDR, 9600)
+    agent = bed.agent()
+    agent.error("connect c 127.0.0.1 9600", "ENETUNREACH")
+    agent.stop()
+    same_again(before, "everything is back")
+    bed.stop()
+    bed.start({"fastpath": {"workers": 2}, "tcp": {"loopback": True}})
+    talk(DUT_ADDR, 9601)
+    for port in range(9602, 9606):  # on either worker
+        talk("127.0.0.1", port)
+    expect(sum(v for k, v in bed.stats().items() if k.endswith("worker_local_packets")) > 1000, "not by memory")
+
+
 def recover():
     bed.tell()
     for p in list(Process.alive):
@@ -200,7 +239,7 @@ def main():
     bed = harness.Bed(DRIVER).up()
     control.bed = bed
     bed.start()
-    names = ["shared_listener", "shared_connection", "kills"]
+    names = ["shared_listener", "shared_connection", "kills", "local"]
     return harness.run([(n.replace("_", " "), globals()["test_" + n]) for n in names], recover=recover)
 
 
