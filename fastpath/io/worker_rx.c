@@ -293,8 +293,7 @@ void mg_worker_rx_frame(struct mg_worker *w, uint16_t port, const uint8_t *frame
 
 	if (port == w->local_port)
 		flags |= MG_RX_NO_L2;
-	if (mg_wire_parse_frame(frame, len, flags, &view) < 0 ||
-	    view.kind != MG_FRAME_TCP)
+	if (mg_wire_parse_frame(frame, len, flags, &view) < 0 || view.kind != MG_FRAME_TCP)
 		return; /* the slow path re-injects only segments that it had parsed itself */
 	flow = mg_fp_lookup(w->fp, &view.seg);
 	if (flow != NULL)
