@@ -122,7 +122,7 @@ static void arm(struct mg_slow *s, struct mg_conn *c)
 
 	if (c->retries >= s->conf.syn_retries && s->conf.syn_retries >= R2_SYN_RETRIES)
 		deadline_ns = mg_max_u64(deadline_ns, c->born_ns + R2_SYN_NS);
-	if (c->user_timeout_ms != 0)
+	if (c->user_timeout_ms != 0 && c->user_timeout_ms != MG_USER_TIMEOUT_NEVER)
 		deadline_ns = mg_min_u64(deadline_ns, c->born_ns + mg_ms_to_ns(c->user_timeout_ms));
 	mg_conn_arm(s, c, MG_CONN_T_REXMT, deadline_ns);
 }
@@ -136,8 +136,10 @@ static void fill(struct mg_slow *s, struct mg_conn *c, const struct mg_ctl_conne
 	c->rcvbuf_bytes = mg_rcvbuf_of(s, connect->rcvbuf_bytes);
 	c->sndbuf_bytes = mg_sndbuf_of(s, connect->sndbuf_bytes);
 	c->flags |= mg_conn_fixed(connect->rcvbuf_bytes, connect->sndbuf_bytes);
-	c->ttl = connect->ttl;
-	c->tos = connect->tos & 0xfc; /* the low bits are ECN's */
+	if (connect->ttl != 0)
+		c->ttl = connect->ttl;
+	if (connect->tos != 0)
+		c->tos = connect->tos & 0xfc; /* the low bits are ECN's */
 	c->hs.iss = mg_isn_make(&s->key, &c->node.tuple, s->now_ns);
 	if (floor_iss != 0 && mg_seq_lt(c->hs.iss, floor_iss))
 		c->hs.iss = floor_iss;

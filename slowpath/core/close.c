@@ -87,7 +87,7 @@ static void rst_rcvd(struct mg_slow *s, struct mg_conn *c)
 
 static bool user_timeout_is_over(struct mg_slow *s, const struct mg_conn *c)
 {
-	return c->user_timeout_ms != 0 &&
+	return c->user_timeout_ms != 0 && c->user_timeout_ms != MG_USER_TIMEOUT_NEVER &&
 	       s->now_ns >= c->rexmt_since_ns + mg_ms_to_ns(c->user_timeout_ms);
 }
 

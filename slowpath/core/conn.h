@@ -29,6 +29,7 @@
 #include "slowpath/core/tuples.h"
 
 #define MG_CONN_NONE UINT32_MAX
+#define MG_USER_TIMEOUT_NEVER INT32_MAX /* RFC 9293 MUST-21: R2 may be infinite */
 
 struct mg_slow_app;
 struct mg_listener;

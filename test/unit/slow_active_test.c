@@ -390,9 +390,91 @@ static void test_ports_are_unique_and_spread(void **state)
 	sb_free(&b);
 }
 
+/* MUST-48, MUST-49: from the first segment on. */
+static void test_ttl_and_tos_of_the_syn(void **state)
+{
+	struct sb b;
+	const struct mg_seg *syn;
+
+	(void)state;
+	sb_new(&b);
+	mg_ctl_init(b.msg, MG_CTL_TCP_CONNECT, 1, 1);
+	b.msg->connect[0] = (struct mg_ctl_connect){
+		.tuple = { .raddr = SB_PEER, .rport = SB_PPORT, .laddr = mg_addr_v4(0) },
+		.ttl = 9,
+		.tos = 0xb8,
+	};
+	assert_int_equal(sb_ctl(&b, MG_CTL_TCP_CONNECT, 1), 0);
+	syn = sb_tx(&b);
+	assert_int_equal(syn->ttl, 9);
+	assert_int_equal(syn->dscp, 0xb8 >> 2);
+	assert_int_equal(syn->ecn, 0);
+	sb_free(&b);
+}
+
+/* Who asks for nothing gets what is configured, in the data segments, too. */
+static void test_configured_ttl_and_tos(void **state)
+{
+	struct sb b;
+	struct mg_seg syn;
+	const struct sb_cmd *install;
+	uint32_t window;
+
+	(void)state;
+	sb_conf(&b);
+	b.conf.ttl = 33;
+	b.conf.dscp = 10;
+	sb_start(&b, true);
+	assert_int_equal(sb_connect(&b, &window), 0);
+	syn = *sb_tx(&b);
+	assert_int_equal(syn.ttl, 33);
+	assert_int_equal(syn.dscp, 10);
+	sb_rx(&b, &(struct sb_seg){ .seq = 1,
+				    .ack = syn.seq + 1,
+				    .flags = MG_TCP_SYN | MG_TCP_ACK,
+				    .wnd = 1000,
+				    .sport = SB_PPORT,
+				    .dport = syn.tuple.lport });
+	install = sb_cmd(&b, MG_CMD_INSTALL);
+	assert_non_null(install);
+	assert_int_equal(install->install.ttl, 33);
+	assert_int_equal(install->install.tos, 10 << 2);
+	sb_free(&b);
+}
+
+/* MUST-41, MUST-42: a listener beside a connection of the same port, and both get what is theirs. */
+static void test_listen_on_the_port_of_a_connection(void **state)
+{
+	struct sb b;
+	struct mg_seg syn;
+
+	(void)state;
+	sb_new(&b);
+	mg_ctl_init(b.msg, MG_CTL_TCP_CONNECT, 1, 1);
+	b.msg->connect[0] = (struct mg_ctl_connect){
+		.tuple = { .raddr = SB_PEER, .rport = 99, .laddr = mg_addr_v4(0), .lport = SB_PORT },
+	};
+	assert_int_equal(sb_ctl(&b, MG_CTL_TCP_CONNECT, 1), 0);
+	syn = *sb_tx(&b);
+	assert_int_equal(syn.tuple.lport, SB_PORT);
+	sb_listen(&b, 8);
+	(void)sb_syn_received(&b); /* for the listener */
+	assert_int_equal(sb_conn(&b)->state, MG_TCP_SYN_SENT);
+	sb_rx(&b, &(struct sb_seg){ .seq = 1,
+				    .ack = syn.seq + 1,
+				    .flags = MG_TCP_SYN | MG_TCP_ACK,
+				    .wnd = 1000,
+				    .sport = 99 });
+	assert_int_equal(sb_conn(&b)->state, MG_TCP_ESTABLISHED);
+	sb_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ttl_and_tos_of_the_syn),
+		cmocka_unit_test(test_configured_ttl_and_tos),
+		cmocka_unit_test(test_listen_on_the_port_of_a_connection),
 		cmocka_unit_test(test_connect_sends_syn),
 		cmocka_unit_test(test_connect_with_ttl_and_tos),
 		cmocka_unit_test(test_synsent_synack_establishes),

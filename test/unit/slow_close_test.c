@@ -231,6 +231,44 @@ static void test_r2(void **state)
 	sb_free(&b);
 }
 
+/* MUST-21: as long as it takes. */
+static void test_user_timeout_never(void **state)
+{
+	struct sb b;
+
+	(void)state;
+	sb_conf(&b);
+	b.conf.user_timeout_ms = MG_USER_TIMEOUT_NEVER;
+	sb_start(&b, true);
+	(void)sb_established(&b);
+	for (uint32_t i = 1; i < 100; i++) {
+		sb_wait(&b, 1000 * MG_NS_PER_S);
+		sb_ev(&b, MG_EV_TIMEOUT, i, 100);
+	}
+	sb_no_cmd(&b, MG_CMD_REMOVE);
+	sb_free(&b);
+}
+
+/* SHLD-10: the third retransmission in vain asks whether the next hop is still there. */
+static void test_r1(void **state)
+{
+	struct sb b;
+	struct mg_conn *c;
+
+	(void)state;
+	sb_conf(&b);
+	sb_start(&b, true);
+	c = sb_established(&b);
+	c->neigh = mg_neigh_get(b.s, &(struct mg_hop){ .addr = SB_PEER, .port = 0 });
+	b.s->neighs.entries[c->neigh].state = MG_NEIGH_REACHABLE; /* learned, not static */
+	sb_ev(&b, MG_EV_TIMEOUT, 1, 100);
+	sb_ev(&b, MG_EV_TIMEOUT, 2, 100);
+	assert_int_equal(b.s->neighs.entries[c->neigh].state, MG_NEIGH_REACHABLE);
+	sb_ev(&b, MG_EV_TIMEOUT, 3, 100);
+	assert_int_equal(b.s->neighs.entries[c->neigh].state, MG_NEIGH_PROBE);
+	sb_free(&b);
+}
+
 static void test_user_timeout(void **state)
 {
 	struct sb b;
@@ -596,7 +634,9 @@ int main(void)
 		cmocka_unit_test(test_linger_zero_resets),
 		cmocka_unit_test(test_rst_by_state),
 		cmocka_unit_test(test_r2),
+		cmocka_unit_test(test_r1),
 		cmocka_unit_test(test_user_timeout),
+		cmocka_unit_test(test_user_timeout_never),
 		cmocka_unit_test(test_fin_wait_2_of_an_orphan_ends),
 		cmocka_unit_test(test_orphan_limit),
 		cmocka_unit_test(test_time_wait_answers_fin_and_restarts),
