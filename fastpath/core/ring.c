@@ -99,7 +99,7 @@ void mg_ring_measure(struct mg_fp *fp, struct mg_flow *f)
 	f->rs_bytes = bytes;
 	/* What it was before the idle time; the peer may still think so. */
 	want = mg_max_u32(want, f->rs_former_bytes);
-	if (want > size_of(f, MG_RING_RX) && bytes != 0)
+	if (want > size_of(f, MG_RING_RX) && (bytes != 0 || f->rs_former_bytes != 0))
 		ask(fp, f, MG_RING_RX, want);
 	next_measure(fp, f);
 }
@@ -191,6 +191,8 @@ static void switch_rx(struct mg_fp *fp, struct mg_flow *f)
 	set_step(f, MG_RING_RX, MG_RING_OLD);
 	note_changed(fp, f, r->bytes > size);
 	next_measure(fp, f);
+	if (f->rs_former_bytes != 0)
+		f->rs_next_ns = fp->now_ns; /* the first data asks for it again */
 	if (mg_rwnd_update_due(f))
 		f->flags |= MG_FF_ACK_NOW;
 }

@@ -16,8 +16,10 @@
  *                                             |                     | OFFERED (tx) -----------^
  *                                             '--no room--> IDLE    '--too late--> REFUSING --told--> IDLE
  *
- *          A window that was offered is never taken back (SHLD-14): after a ring shrank, what arrives within
- *          the window but beyond the ring is trimmed as if it were lost, and the former size is asked for at once.
+ *          After a ring shrank, the window that was offered before stands (SHLD-14), and the first data asks for the
+ *          former size. What arrives within the window but beyond the ring meanwhile is trimmed as if it were
+ *          lost. Only when the ring is full and still small is the window taken back, to nothing (rwnd.c): so that
+ *          the peer probes instead of taking us for dead.
  * Threads: one worker.
  */
 #ifndef MG_FP_RING_H

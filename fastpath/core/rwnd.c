@@ -33,6 +33,9 @@ uint16_t mg_rwnd_select(struct mg_flow *f)
 
 	if (mg_seq_diff(edge, f->rcv_edge) >= (int32_t)mg_min_u32((f->rx_mask + 1) / 2, f->rcv_mss))
 		f->rcv_edge = edge;
+	/* After the ring shrank, and the reader stopped: say so, or the peer takes it for loss and gives up. */
+	if (mg_unlikely(mg_flow_rx_free(f) == 0) && mg_seq_gt(f->rcv_edge, edge))
+		f->rcv_edge = edge;
 	if (mg_seq_lt(f->rcv_edge, f->rcv_nxt))
 		f->rcv_edge = f->rcv_nxt;
 	wnd = (f->rcv_edge - f->rcv_nxt + unit_mask) >> f->rcv_wscale;
