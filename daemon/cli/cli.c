@@ -14,6 +14,7 @@ const struct cli_command cli_commands[] = {
 	{ "config", "get [KEY] | set KEY=VALUE...", "show or change settings", cli_config },
 	{ "connections", "", "every TCP connection with its state and rates", cli_connections },
 	{ "listeners", "", "every listener with its queue", cli_listeners },
+	{ "sessions", "", "every attached process, what it shares, and its memory", cli_sessions },
 	{ "stats", "[PREFIX]", "counters that are not 0 (--all: every counter)", cli_stats },
 };
 const size_t cli_nr_commands = sizeof(cli_commands) / sizeof(cli_commands[0]);

@@ -45,6 +45,7 @@ int cli_health(struct cli *cli, int argc, char **argv);
 int cli_config(struct cli *cli, int argc, char **argv);
 int cli_connections(struct cli *cli, int argc, char **argv);
 int cli_listeners(struct cli *cli, int argc, char **argv);
+int cli_sessions(struct cli *cli, int argc, char **argv);
 int cli_stats(struct cli *cli, int argc, char **argv);
 
 /* "mangoctl: ..." on err; returns CLI_USAGE. */

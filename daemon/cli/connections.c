@@ -46,6 +46,8 @@ static json_t *numbers_json(const struct mango_connection_info *c)
 		uint64_t value;
 	} numbers[] = {
 		{ "pid", c->pid },
+		{ "app", c->app },
+		{ "guarded", c->guarded },
 		{ "worker", c->worker },
 		{ "age_ms", c->age_ms },
 		{ "rx_bytes", c->rx_bytes },

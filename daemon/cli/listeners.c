@@ -30,11 +30,13 @@ static json_t *row_json(const struct mango_listener_info *l)
 {
 	char text[CLI_ENDPOINT_MAX];
 
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "local",
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "local",
 			 cli_endpoint(&l->local, text), "pid", (json_int_t)l->pid, "backlog",
 			 (json_int_t)l->backlog, "pending", (json_int_t)l->pending, "embryos",
 			 (json_int_t)l->embryos, "accepted", (json_int_t)l->accepted, "dropped",
-			 (json_int_t)l->dropped);
+			 (json_int_t)l->dropped, "app", (json_int_t)l->app, "holders",
+			 (json_int_t)l->holders, "offered", (json_int_t)l->offered, "guarded",
+			 l->guarded);
 }
 
 static int add(const void *item, void *arg)

@@ -229,6 +229,7 @@ enum mango_query {
 	MANGO_QUERY_CONNECTIONS = 1, /**< struct mango_connection_info */
 	MANGO_QUERY_LISTENERS = 2,   /**< struct mango_listener_info */
 	MANGO_QUERY_STATS = 3,       /**< struct mango_counter */
+	MANGO_QUERY_SESSIONS = 4,    /**< struct mango_session_info */
 };
 
 struct mango_connection_info {
@@ -237,8 +238,10 @@ struct mango_connection_info {
 	const char *state;            /**< "established", ... */
 	const char *congestion;       /**< algorithm */
 	const char *congestion_phase; /**< what it does now: "slow start", "probe-bw-cruise", ... */
-	uint32_t pid;
+	uint32_t pid; /**< of the process that gets its events; 0: of none */
 	uint32_t worker;
+	uint32_t app; /**< number of the region */
+	bool guarded; /**< ends with its last descriptor, not with its process */
 	uint32_t srtt_us;
 	uint32_t rttvar_us;
 	uint32_t rto_us;
@@ -269,6 +272,26 @@ struct mango_listener_info {
 	uint32_t embryos;  /**< handshakes under way */
 	uint64_t accepted; /**< so far */
 	uint64_t dropped;  /**< for want of room */
+	uint32_t app;      /**< number of the region */
+	uint32_t holders;  /**< processes and threads that ask for its connections now */
+	uint32_t offered;  /**< of the accepted: announced to them, not taken yet */
+	bool guarded;      /**< ends with its last descriptor, not with its process */
+};
+
+/** One attached process, and the region that it shares with others or has alone. */
+struct mango_session_info {
+	const char *program;
+	uint32_t app; /**< number of the region: processes of one application have the same */
+	uint32_t pid; /**< 0: no process is left, only guards */
+	uint32_t uid;
+	uint32_t contexts;  /**< of this process */
+	uint32_t processes; /**< of the region, as the rest */
+	uint32_t guards;
+	uint32_t connections;
+	uint32_t listeners;
+	uint64_t region_bytes;
+	uint64_t resident_bytes; /**< in memory, of what it may have */
+	uint64_t age_ms;         /**< of the attachment */
 };
 
 struct mango_counter {

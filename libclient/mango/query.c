@@ -121,6 +121,8 @@ static int show_connection(const struct mg_ctl_msg *msg, uint32_t i, void *user)
 		.ecn = c->ecn != 0,
 		.pid = c->pid,
 		.worker = c->worker,
+		.app = c->app,
+		.guarded = (c->flags & MG_CTL_OBJECT_GUARDED) != 0,
 		.srtt_us = c->srtt_us,
 		.rttvar_us = c->rttvar_us,
 		.rto_us = c->rto_us,
@@ -158,6 +160,10 @@ static int show_listener(const struct mg_ctl_msg *msg, uint32_t i, void *user)
 		.embryos = l->embryos,
 		.accepted = l->accepted,
 		.dropped = l->dropped,
+		.app = l->app,
+		.holders = l->holders,
+		.offered = l->offered,
+		.guarded = (l->object_flags & MG_CTL_OBJECT_GUARDED) != 0,
 	};
 
 	fill_address(&info.local, &l->addr, l->port);
@@ -171,6 +177,28 @@ static int show_counter(const struct mg_ctl_msg *msg, uint32_t i, void *user)
 	struct mango_counter counter = { .name = c->name, .help = c->help, .value = c->value };
 
 	return show->query_cb(&counter, show->user);
+}
+
+static int show_session(const struct mg_ctl_msg *msg, uint32_t i, void *user)
+{
+	const struct show *show = user;
+	const struct mg_ctl_session_info *s = &msg->session[i];
+	struct mango_session_info info = {
+		.program = s->program,
+		.app = s->app,
+		.pid = s->pid,
+		.uid = s->uid,
+		.contexts = s->contexts,
+		.processes = s->processes,
+		.guards = s->guards,
+		.connections = s->connections,
+		.listeners = s->listeners,
+		.region_bytes = s->region_bytes,
+		.resident_bytes = s->resident_bytes,
+		.age_ms = s->age_ms,
+	};
+
+	return show->query_cb(&info, show->user);
 }
 
 mango_status_e mango_ipc_query(mango_ipc_h h, enum mango_query what, mango_query_cb *cb, void *user)
@@ -195,6 +223,10 @@ mango_status_e mango_ipc_query(mango_ipc_h h, enum mango_query what, mango_query
 	case MANGO_QUERY_STATS:
 		type = MG_CTL_STATS;
 		show.fn = show_counter;
+		break;
+	case MANGO_QUERY_SESSIONS:
+		type = MG_CTL_SESSIONS;
+		show.fn = show_session;
 		break;
 	default:
 		return -EINVAL;

@@ -165,6 +165,17 @@ static int give_stats(mango_query_cb *cb, void *user)
 	return rc;
 }
 
+static int give_sessions(mango_query_cb *cb, void *user)
+{
+	static const struct mango_session_info sessions[] = {
+		{ .program = "nginx", .app = 3, .pid = 77, .contexts = 1, .processes = 2 },
+		{ .program = "", .app = 4, .guards = 2 },
+	};
+	int rc = cb(&sessions[0], user);
+
+	return rc == 0 ? cb(&sessions[1], user) : rc;
+}
+
 mango_status_e mango_ipc_query(mango_ipc_h ipc, enum mango_query what, mango_query_cb *cb,
 			       void *user)
 {
@@ -178,6 +189,8 @@ mango_status_e mango_ipc_query(mango_ipc_h ipc, enum mango_query what, mango_que
 		return (mango_status_e)give_listeners(cb, user);
 	case MANGO_QUERY_STATS:
 		return (mango_status_e)give_stats(cb, user);
+	case MANGO_QUERY_SESSIONS:
+		return (mango_status_e)give_sessions(cb, user);
 	}
 	return MANGO_STATUS_INVAL;
 }
@@ -432,6 +445,21 @@ static void listeners(void **state)
 	json_decref(root);
 }
 
+static void sessions(void **state)
+{
+	json_t *root;
+
+	(void)state;
+	assert_int_equal(run("sessions"), CLI_OK);
+	assert_has(out_text, "nginx");
+	assert_has(out_text, "(guards)");
+	assert_int_equal(run("sessions --json"), CLI_OK);
+	root = json_out();
+	assert_int_equal(json_array_size(json_object_get(root, "sessions")), 2);
+	json_decref(root);
+	assert_int_equal(run("sessions all"), CLI_USAGE);
+}
+
 static void stats(void **state)
 {
 	json_t *root;
@@ -485,6 +513,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(config_set, reset, clean),
 		cmocka_unit_test_setup_teardown(connections, reset, clean),
 		cmocka_unit_test_setup_teardown(listeners, reset, clean),
+		cmocka_unit_test_setup_teardown(sessions, reset, clean),
 		cmocka_unit_test_setup_teardown(stats, reset, clean),
 		cmocka_unit_test(short_forms),
 	};
