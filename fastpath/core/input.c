@@ -178,11 +178,13 @@ static void check_fin(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *
 {
 	uint32_t at = seg->seq + seg->payload_len;
 
+	if ((seg->flags & MG_TCP_FIN) && !mg_flow_has(f, MG_FF_FIN_RCVD))
+		f->flags |= MG_FF_ACK_NOW; /* out of order it is told each time, as data is */
 	if ((seg->flags & MG_TCP_FIN) && !mg_flow_has(f, MG_FF_FIN_SEEN)) {
 		/* Beyond the window it counts as little as the data before it; but a closed window takes it. */
 		if (at - f->rcv_nxt > mg_min_u32(mg_flow_rcv_wnd(f), mg_flow_rx_free(f)))
 			return;
-		f->flags |= MG_FF_FIN_SEEN | MG_FF_ACK_NOW;
+		f->flags |= MG_FF_FIN_SEEN;
 		f->fin_seq = at;
 	}
 	if (mg_flow_has(f, MG_FF_FIN_SEEN) && !mg_flow_has(f, MG_FF_FIN_RCVD) &&

@@ -67,6 +67,21 @@ static void fin_out_of_order(void **state)
 	fb_close(&b);
 }
 
+/* A FIN without data before it that is early is acknowledged each time (RFC 5681 4.2). */
+static void fin_alone_out_of_order(void **state)
+{
+	(void)state;
+	fb_open(&b, &(struct fb_conf){ 0 });
+	for (int i = 0; i < 3; i++) {
+		FB_RX(&b, .seq = 100, .flags = ACK | FIN);
+		FB_TX_ACK(&b, 0);
+	}
+	FB_RX(&b, .seq = 0, .len = 100);
+	FB_TX_ACK(&b, 101);
+	(void)fb_event(&b, MG_EV_FIN_RCVD);
+	fb_close(&b);
+}
+
 static void fin_alone_at_a_full_ring(void **state)
 {
 	(void)state;
@@ -321,6 +336,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(peer_closes),
 		cmocka_unit_test(fin_out_of_order),
+		cmocka_unit_test(fin_alone_out_of_order),
 		cmocka_unit_test(fin_alone_at_a_full_ring),
 		cmocka_unit_test(fin_beyond_the_window_is_cut),
 		cmocka_unit_test(we_close_with_data),
