@@ -154,7 +154,7 @@ WRONG_FILES = [
     ("ports:\n  - name: a\n    interface: e\n    driver: e1000\n", 4, "ports[0].driver", '"e1000"',
      "af_packet, af_xdp, packet_gso or tap"),
     ("ports:\n- {name: a, interface: e, addresses: [10.0.0.300/24]}\n", 2, "ports[0].addresses[0]",
-     '"10.0.0.300/24"', "IPv4 address and prefix length such as 192.0.2.10/24"),
+     '"10.0.0.300/24"', "IP address and prefix length such as 192.0.2.10/24"),
     ("ports: [{name: a}]\n", 1, "ports[0]", "no device", "exactly one of interface, pci and vdev"),
     ("routes: [{to: 0.0.0.0/0, via: 10.0.0.1}]\n", 1, "routes[0]", "10.0.0.1, which is in no subnet of any port",
      "an address in a subnet of ports[].addresses"),

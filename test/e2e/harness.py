@@ -273,7 +273,8 @@ class Bed:
             "instance": self.instance,
             "runtime_dir": self.path("run"),
             "ports": [{"name": "p0", "interface": interface, "driver": self.driver, "mtu": self.mtu,
-                       "addresses": [DUT_ADDR + "/24", DUT_ADDR6 + "/64"]}],
+                       # IPv6 needs links of 1280 bytes and more
+                       "addresses": [DUT_ADDR + "/24"] + ([DUT_ADDR6 + "/64"] if self.mtu >= 1280 else [])}],
             "ipc": {"grpc": {"listen": [self.grpc_unix(), "localhost:32847"]}},
         }
 
