@@ -112,6 +112,10 @@ void mg_conn_free(struct mg_conn *conn)
 
 void mg_conn_release(struct mg_conn *conn, bool abort)
 {
+	if (conn->guarded && !abort) {
+		mg_conn_drop(conn);
+		return;
+	}
 	mg_conn_leave(conn, abort);
 	mg_conn_free(conn);
 }
@@ -124,10 +128,6 @@ void mg_conn_leave(struct mg_conn *conn, bool abort)
 	 * The window is the daemon's again as soon as the worker sees the flag, and may come back as another
 	 * connection at once: under the lock, so that its new owner enters after our last touch.
 	 */
-	if (conn->guarded && !abort) {
-		mg_conn_drop(conn);
-		return;
-	}
 	mg_ctx_lock(ctx);
 	ctx->slots[conn->w.index].conn = NULL;
 	/* Dead may mean: we are a child of the process that has it. */

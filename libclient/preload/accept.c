@@ -73,7 +73,8 @@ static int accept_mango(struct mg_sock *s, struct sockaddr *addr, socklen_t *len
 static int accept_kernel(int fd, const struct mg_sock *s, struct sockaddr *addr, socklen_t *len,
 			 int flags)
 {
-	return s->both ? (int)mg_sys(SYS_accept4, fd, addr, len, flags) : -EAGAIN;
+	return s->both ? (int)mg_sys(SYS_accept4, mg_sock_holder(s, fd), addr, len, flags)
+		       : -EAGAIN;
 }
 
 static int accept_once(int fd, struct mg_sock *s, struct sockaddr *addr, socklen_t *len, int flags)
@@ -93,7 +94,8 @@ static int accept_once(int fd, struct mg_sock *s, struct sockaddr *addr, socklen
 /* Sleeps until mangod or the kernel has one. */
 static int wait_both(int fd, struct mg_sock *s, uint32_t key, uint64_t deadline_ns)
 {
-	struct pollfd pfd[MG_WAIT_SLOTS + 1] = { [MG_WAIT_SLOTS] = { .fd = fd, .events = POLLIN } };
+	struct pollfd pfd[MG_WAIT_SLOTS + 1] = { [MG_WAIT_SLOTS] = { .fd = mg_sock_holder(s, fd),
+								     .events = POLLIN } };
 	struct mg_wait wait = { .seq = &s->lst->src.seq,
 				.key = key,
 				.nr_pfd = s->both ? 1 : 0,
@@ -130,7 +132,7 @@ static int accept_loop(int fd, struct mg_sock *s, struct sockaddr *addr, socklen
 		if (r != -EAGAIN || s->nonblock || mg_sock_is_stale(fd, s))
 			return r;
 		r = mg_client_is_dead(s->lst->src.ctx->client) && s->both
-			    ? wait_kernel(fd, deadline_ns)
+			    ? wait_kernel(mg_sock_holder(s, fd), deadline_ns)
 			    : wait_both(fd, s, key, deadline_ns);
 		if (r == -ETIMEDOUT)
 			return -EAGAIN;

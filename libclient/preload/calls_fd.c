@@ -163,7 +163,7 @@ static int set_flags(int fd, long flags)
 	if (s == NULL)
 		return MG_REAL(fcntl)(fd, F_SETFL, flags);
 	/* The kernel's half of a listener never blocks: we wait for both. */
-	r = MG_REAL(fcntl)(fd, F_SETFL, s->both ? flags | O_NONBLOCK : flags);
+	r = MG_REAL(fcntl)(fd, F_SETFL, s->both && s->shadow < 0 ? flags | O_NONBLOCK : flags);
 	if (r == 0)
 		s->nonblock = (flags & O_NONBLOCK) != 0;
 	mg_sock_put(s);
@@ -217,7 +217,7 @@ int fcntl64(int fd, int cmd, ...)
 
 static int set_nonblocking(int fd, struct mg_sock *s, const int *on)
 {
-	int value = *on != 0 || s->both ? 1 : 0;
+	int value = *on != 0 || (s->both && s->shadow < 0) ? 1 : 0;
 	long err = mg_sys(SYS_ioctl, fd, FIONBIO, &value);
 
 	if (err == 0)

@@ -7,6 +7,7 @@
 #include "libclient/core/clock.h"
 #include "libclient/core/sockaddr.h"
 #include "libclient/preload/face.h"
+#include "libclient/preload/guard.h"
 #include "libclient/preload/real.h"
 #include "libclient/preload/sock.h"
 #include "libclient/preload/sys.h"
@@ -192,6 +193,7 @@ void mg_sock_forget_conn(struct mg_sock *s)
 {
 	struct mg_conn *conn = s->conn;
 
+	mg_guard_undo(s);
 	mg_sock_become(s, MG_SOCK_NEW);
 	mg_ctx_lock(conn->src.ctx);
 	mg_ctx_changed(&conn->src);

@@ -68,23 +68,44 @@ static int pause_call(int fd, struct mg_sock *s, uint32_t key, uint64_t *deadlin
 	return deadline_ns != NULL ? mg_sock_wait(s, key, deadline_ns, timeout_us) : -EAGAIN;
 }
 
+int mg_sock_lock(struct mg_sock *s, enum mg_conn_lock_kind kind)
+{
+	pthread_mutex_t *mutex = kind == MG_LOCK_RX ? &s->rx_lock : &s->tx_lock;
+	int err = 0;
+
+	pthread_mutex_lock(mutex);
+	if (mg_unlikely(mg_sock_kind(s) != MG_SOCK_CONN)) /* connect() failed, or took it back */
+		err = kind == MG_LOCK_RX ? -ENOTCONN : -EPIPE;
+	else if (mg_unlikely(s->guarded))
+		err = mg_conn_lock(s->conn, kind);
+	if (mg_unlikely(err < 0))
+		pthread_mutex_unlock(mutex);
+	return err;
+}
+
+void mg_sock_unlock(struct mg_sock *s, enum mg_conn_lock_kind kind)
+{
+	if (mg_unlikely(s->guarded))
+		mg_conn_unlock(s->conn, kind);
+	pthread_mutex_unlock(kind == MG_LOCK_RX ? &s->rx_lock : &s->tx_lock);
+}
+
 /* One look at what is there. */
 static int64_t recv_once(struct mg_sock *s, const struct iovec *iov, int nr, uint64_t done,
 			 int flags)
 {
 	struct iovec left[MG_SOCK_IOV_MAX];
-	int64_t n;
+	int64_t n = mg_sock_lock(s, MG_LOCK_RX);
 
-	pthread_mutex_lock(&s->rx_lock);
-	if (mg_unlikely(mg_sock_kind(s) != MG_SOCK_CONN)) /* connect() failed, or took it back */
-		n = -ENOTCONN;
-	else if (mg_unlikely((flags & MSG_TRUNC) != 0))
+	if (mg_unlikely(n < 0))
+		return n;
+	if (mg_unlikely((flags & MSG_TRUNC) != 0))
 		n = mg_conn_skip(s->conn, total(iov, nr) - done);
 	else if (mg_likely(done == 0 && nr <= MG_SOCK_IOV_MAX))
 		n = mg_conn_recv(s->conn, iov, nr, (flags & MSG_PEEK) != 0);
 	else
 		n = mg_conn_recv(s->conn, left, rest(iov, nr, done, left), (flags & MSG_PEEK) != 0);
-	pthread_mutex_unlock(&s->rx_lock);
+	mg_sock_unlock(s, MG_LOCK_RX);
 	return n == -EAGAIN && atomic_load_explicit(&s->rd_shut, memory_order_relaxed) ? 0 : n;
 }
 
@@ -187,9 +208,10 @@ static int cut_at_mark(struct mg_sock *s, const struct iovec *iov, int nr, struc
 	if (ahead == 1) {
 		if (s->oobinline)
 			return -1;
-		pthread_mutex_lock(&s->rx_lock);
-		(void)mg_conn_skip(s->conn, 1); /* not here yet: nothing to skip, nothing to read */
-		pthread_mutex_unlock(&s->rx_lock);
+		if (mg_sock_lock(s, MG_LOCK_RX) == 0) {
+			(void)mg_conn_skip(s->conn, 1); /* not here yet: nothing to skip */
+			mg_sock_unlock(s, MG_LOCK_RX);
+		}
 		return -1;
 	}
 	room = (uint64_t)ahead - 1;
@@ -247,20 +269,19 @@ static int64_t send_once(struct mg_sock *s, const struct iovec *iov, int nr, uin
 			 int flags)
 {
 	struct iovec left[MG_SOCK_IOV_MAX];
-	int64_t n;
+	int64_t n = mg_sock_lock(s, MG_LOCK_TX);
 
-	pthread_mutex_lock(&s->tx_lock);
+	if (mg_unlikely(n < 0))
+		return n;
 	if (mg_unlikely(((flags & MSG_MORE) != 0) != s->corked))
 		hold_back(s, (flags & MSG_MORE) != 0);
-	if (mg_unlikely(mg_sock_kind(s) != MG_SOCK_CONN))
-		n = -EPIPE;
-	else if (mg_unlikely((flags & MSG_OOB) != 0))
+	if (mg_unlikely((flags & MSG_OOB) != 0))
 		n = mg_conn_send_urgent(s->conn, left, rest(iov, nr, done, left));
 	else if (mg_likely(done == 0 && nr <= MG_SOCK_IOV_MAX))
 		n = mg_conn_send(s->conn, iov, nr);
 	else
 		n = mg_conn_send(s->conn, left, rest(iov, nr, done, left));
-	pthread_mutex_unlock(&s->tx_lock);
+	mg_sock_unlock(s, MG_LOCK_TX);
 	return n;
 }
 

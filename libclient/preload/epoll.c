@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
 #include "libclient/core/clock.h"
@@ -37,10 +38,13 @@ struct mg_ep *mg_ep_get(int fd)
 
 	if (obj == NULL)
 		return NULL;
-	if (obj->kind == MG_OBJ_EPOLL)
-		return mg_container_of(obj, struct mg_ep, obj);
-	mg_obj_put(obj);
-	return NULL;
+	if (obj->kind != MG_OBJ_EPOLL) {
+		mg_obj_put(obj);
+		return NULL;
+	}
+	if (mg_unlikely(obj->fork_gen != mg_fork_gen))
+		mg_ep_revive(mg_container_of(obj, struct mg_ep, obj));
+	return mg_container_of(obj, struct mg_ep, obj);
 }
 
 void mg_ep_put(struct mg_ep *set)
@@ -183,8 +187,82 @@ void mg_ep_retire(struct mg_ep *set)
 static long kernel_ctl(struct mg_ep_item *item, int op)
 {
 	struct epoll_event ev = { .events = item->events, .data.u64 = item->data };
+	int fd = item->sock != NULL ? mg_sock_holder(item->sock, item->fd) : item->fd;
 
-	return mg_sys(SYS_epoll_ctl, item->set->epfd, op, item->fd, &ev);
+	return mg_sys(SYS_epoll_ctl, item->set->epfd, op, fd, &ev);
+}
+
+void mg_ep_sock_unregister(struct mg_sock *s)
+{
+	mg_ep_lock();
+	MG_LIST_FOREACH(it, &s->items) {
+		struct mg_ep_item *item = mg_container_of(it, struct mg_ep_item, in_sock);
+
+		if (item->in_kernel)
+			(void)kernel_ctl(item, EPOLL_CTL_DEL); /* gone by itself is fine, too */
+	}
+	mg_ep_unlock();
+}
+
+void mg_ep_sock_register(struct mg_sock *s)
+{
+	mg_ep_lock();
+	MG_LIST_FOREACH(it, &s->items) {
+		struct mg_ep_item *item = mg_container_of(it, struct mg_ep_item, in_sock);
+
+		if (item->in_kernel)
+			(void)kernel_ctl(item,
+					 EPOLL_CTL_ADD); /* without memory: mangod's side only */
+	}
+	mg_ep_unlock();
+}
+
+static void forget_watch(struct mg_ep_item *item)
+{
+	memset(&item->watch, 0, sizeof(item->watch));
+	mg_list_node_init(&item->watch.in_queue);
+	mg_list_node_init(&item->watch.in_source);
+}
+
+void mg_ep_sock_forked(struct mg_sock *s)
+{
+	MG_LIST_FOREACH(it, &s->items)
+		forget_watch(mg_container_of(it, struct mg_ep_item, in_sock));
+}
+
+void mg_ep_forked(struct mg_ep *set)
+{
+	MG_LIST_FOREACH(it, &set->items)
+		forget_watch(mg_container_of(it, struct mg_ep_item, in_set));
+	mg_list_init(&set->dead);
+	set->nr_dead = 0;
+	set->nr_items = 0;
+	set->sleepers = 0;
+	set->queue.ctx = NULL;
+}
+
+void mg_ep_revive(struct mg_ep *set)
+{
+	struct mg_sock *s;
+	bool more;
+
+	set->obj.fork_gen = mg_fork_gen;
+	do {
+		more = false;
+		mg_ep_lock();
+		MG_LIST_FOREACH(it, &set->items) {
+			s = mg_container_of(it, struct mg_ep_item, in_set)->sock;
+			more = s != NULL && s->obj.fork_gen != mg_fork_gen &&
+			       mg_obj_tryget(&s->obj);
+			if (more)
+				break;
+		}
+		mg_ep_unlock();
+		if (more) { /* joining moves items: without our lock */
+			mg_sock_revive(s);
+			mg_sock_put(s);
+		}
+	} while (more);
 }
 
 /* Graph held. */
@@ -373,6 +451,8 @@ int mg_ep_ctl(struct mg_ep *set, int epfd, int op, int fd, struct epoll_event *e
 		return mg_fd_is_hidden(fd) ? -EBADF : ctl_plain(set, epfd, op, fd, event);
 	if (obj->kind == MG_OBJ_SOCK) {
 		t.sock = mg_container_of(obj, struct mg_sock, obj);
+		if (mg_unlikely(obj->fork_gen != mg_fork_gen))
+			mg_sock_revive(t.sock);
 		t.list = &t.sock->items;
 	} else {
 		t.inner = mg_container_of(obj, struct mg_ep, obj);

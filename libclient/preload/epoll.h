@@ -95,6 +95,14 @@ int mg_ep_wait(struct mg_ep *set, int epfd, const struct mg_ep_wait *call);
 /* Is something of mangod's ready in it? Locked (context). */
 bool mg_ep_is_ready(struct mg_ep *set);
 
+/* The kernel's sets forget the socket, and know it again when its holder has another number. */
+void mg_ep_sock_unregister(struct mg_sock *s);
+void mg_ep_sock_register(struct mg_sock *s);
+/* In a child of fork: nothing is watched any more ... */
+void mg_ep_sock_forked(struct mg_sock *s);
+void mg_ep_forked(struct mg_ep *set);
+/* ... until the set is used: its sockets are joined. */
+void mg_ep_revive(struct mg_ep *set);
 /* The socket has changed sides. */
 void mg_ep_sock_moved(struct mg_sock *s);
 /* The socket ends: it leaves all sets. */

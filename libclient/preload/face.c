@@ -12,6 +12,8 @@
 
 #include "libclient/core/clock.h"
 #include "libclient/core/env.h"
+#include "libclient/core/share.h"
+#include "libclient/preload/internal.h"
 #include "libclient/preload/sys.h"
 
 /* How long an absent daemon is not looked for again. */
@@ -27,7 +29,13 @@ static struct {
 	uint64_t retry_ns;
 	bool enabled;
 	bool told_absent;
-} face = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	/* Sharing: whose region new attachments join, and what others need for it. */
+	bool join_share;   /* a parent's, by `share` */
+	bool join_session; /* by the environment */
+	struct mg_ctl_token share;
+	int spare_fd;      /* an open way to the daemon, for the child of a fork; -1: none */
+	char session[512]; /* "MANGO_SESSION=..." */
+} face = { .lock = PTHREAD_MUTEX_INITIALIZER, .spare_fd = -1 };
 
 static void say(const char *format, va_list args)
 {
@@ -186,16 +194,47 @@ static int learn(struct mg_client *client)
 	return err;
 }
 
+/* A client that belongs where our sockets are: a parent's region, the environment's, or one of our own. */
+static int open_client(struct mg_client **ret_client)
+{
+	const char *address = mg_env_get("MANGO_ADDRESS", MG_ENV_ADDRESS);
+	int fd = face.spare_fd, err = -ENOENT;
+
+	face.spare_fd = -1;
+	if (face.join_share && fd >= 0)
+		err = mg_client_open_child_fd(fd, &face.share, ret_client);
+	else if (face.join_share)
+		err = mg_client_open_child(address, &face.share, ret_client);
+	else if (face.join_session)
+		err = mg_client_open_session(mg_env_get("MANGO_SESSION", ""), ret_client);
+	/* Once: after the daemon's death there is no such region any more. */
+	face.join_share = false;
+	face.join_session = false;
+	return err == 0 ? 0 : mg_client_open(address, ret_client);
+}
+
+static void note_session(const struct mg_client *client)
+{
+	static const char name[] = "MANGO_SESSION=";
+
+	memcpy(face.session, name, sizeof(name));
+	if (mg_client_session(client, face.session + sizeof(name) - 1,
+			      sizeof(face.session) - sizeof(name)) < 0)
+		face.session[0] = '\0';
+}
+
 static int attach(struct mg_ctx **ret_ctx)
 {
 	struct mg_client *client;
-	int err = mg_client_open(mg_env_get("MANGO_ADDRESS", MG_ENV_ADDRESS), &client);
+	int err = open_client(&client);
 
 	if (err < 0)
 		return err;
 	err = mg_ctx_open(client, ret_ctx);
 	if (err == 0)
 		err = learn(client);
+	if (err == 0)
+		note_session(client);
 	mg_client_put(client); /* the context holds it */
 	return err;
 }
@@ -250,4 +289,59 @@ struct mg_ctx *mg_face_ctx(void)
 int mg_face_absent(void)
 {
 	return face.base.refuse ? ENETDOWN : 0;
+}
+
+/* ---- fork and exec ---- */
+
+const char *mg_face_session(void)
+{
+	return face.session[0] != '\0' ? face.session : NULL;
+}
+
+void mg_face_join_session(void)
+{
+	static const char name[] = "MANGO_SESSION=";
+
+	face.join_session = true;
+	(void)snprintf(face.session, sizeof(face.session), "%s%s", name,
+		       mg_env_get("MANGO_SESSION", "")); /* it came from there */
+}
+
+void mg_face_settle(void)
+{
+	if (mg_face_live_ctx() == NULL && (face.join_share || face.join_session))
+		(void)mg_face_ctx(); /* said on stderr */
+}
+
+void mg_face_fork_before(void)
+{
+	struct mg_ctx *ctx = mg_face_live_ctx();
+
+	pthread_mutex_lock(&face.lock);
+	if (ctx == NULL)
+		return;
+	face.share = ctx->client->share;
+	if (mg_client_spare(ctx->client, &face.spare_fd) < 0)
+		face.spare_fd = -1; /* the child opens one itself */
+}
+
+void mg_face_fork_parent(void)
+{
+	if (face.spare_fd >= 0)
+		(void)mg_internal_close(face.spare_fd);
+	face.spare_fd = -1;
+	pthread_mutex_unlock(&face.lock);
+}
+
+void mg_face_fork_child(void)
+{
+	struct mg_ctx *ctx = atomic_load(&face.ctx);
+
+	pthread_mutex_init(&face.lock, NULL);
+	face.retry_ns = 0;
+	if (ctx == NULL)
+		return;
+	atomic_store(&face.ctx, NULL);
+	face.join_share = !mg_client_is_dead(ctx->client);
+	mg_client_forget(ctx->client);
 }

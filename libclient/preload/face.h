@@ -28,6 +28,20 @@ struct mg_ctx *mg_face_live_ctx(void);
 /* errno for a socket that the policy gives to mangod when there is none; 0: the kernel takes it. */
 int mg_face_absent(void);
 
+/* "MANGO_SESSION=..." for a program that is to be executed; NULL: there is nothing to share. */
+const char *mg_face_session(void);
+/* What exec left us belongs to the region that MANGO_SESSION names: join that when it is used. */
+void mg_face_join_session(void);
+/*
+ * A child that forks before it has used anything joins its parent's region now: only who is attached can open the
+ * way for a child that will have another user.
+ */
+void mg_face_settle(void);
+/* Around fork; see fork.c. */
+void mg_face_fork_before(void);
+void mg_face_fork_parent(void);
+void mg_face_fork_child(void);
+
 /* One line on stderr when MANGO_DEBUG is set. */
 void mg_face_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #endif

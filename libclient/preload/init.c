@@ -5,6 +5,7 @@
 #include "libclient/preload/calls.h"
 #include "libclient/preload/epoll.h"
 #include "libclient/preload/face.h"
+#include "libclient/preload/guard.h"
 #include "libclient/preload/real.h"
 #include "libclient/preload/sock.h"
 
@@ -22,5 +23,7 @@ __attribute__((constructor)) static void start(void)
 
 	(void)mg_real_find(); /* it is a table in this library */
 	mg_face_init();
+	if (mg_face_enabled())
+		mg_guard_init();
 	errno = saved;
 }

@@ -77,6 +77,15 @@ int mg_internal_wake_fd(void)
 	return (int)fd;
 }
 
+void mg_internal_forked(void)
+{
+	if (wake_fd == 0)
+		return;
+	(void)mg_internal_close(wake_fd - 1);
+	wake_fd = 0;
+	(void)pthread_setspecific(wake_key, NULL);
+}
+
 int mg_internal_close(int fd)
 {
 	if (fd < 0)

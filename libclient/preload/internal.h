@@ -18,6 +18,8 @@
 int mg_internal_fd(int fd);
 /* An eventfd of the calling thread's own, for waits; -errno. Kept until the thread ends. */
 int mg_internal_wake_fd(void);
+/* In a child of fork: what belongs to the parent's threads is let go. */
+void mg_internal_forked(void);
 
 /* libc's functions for the client core. Descriptors that they make are moved up and marked. */
 int mg_internal_close(int fd);

@@ -306,7 +306,7 @@ int mg_sock_setsockopt(int fd, struct mg_sock *s, const struct mg_sockopt *opt)
 	if (mg_sock_kind(s) == MG_SOCK_KERNEL)
 		return TO_LIBC;
 	pthread_mutex_lock(&s->lock);
-	err = set_locked(fd, s, opt);
+	err = set_locked(mg_sock_holder(s, fd), s, opt);
 	pthread_mutex_unlock(&s->lock);
 	return err;
 }
@@ -395,9 +395,12 @@ int mg_sock_getsockopt(int fd, struct mg_sock *s, const struct mg_sockopt *opt)
 	if (mg_sock_kind(s) == MG_SOCK_KERNEL)
 		return TO_LIBC;
 	pthread_mutex_lock(&s->lock);
-	replay(fd, s);
+	replay(mg_sock_holder(s, fd), s);
 	if (mg_sock_kind(s) == MG_SOCK_CONN && opt->val != NULL && opt->len != NULL)
 		err = get_conn(s, opt);
+	if (err == TO_LIBC && s->shadow >= 0) /* behind the number is a guard */
+		err = (int)mg_sys(SYS_getsockopt, s->shadow, opt->level, opt->name, opt->val,
+				  opt->len);
 	pthread_mutex_unlock(&s->lock);
 	return err;
 }

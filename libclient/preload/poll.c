@@ -64,6 +64,17 @@ static struct mg_source *source_of(struct mg_obj *obj)
 					: mg_ep_source(mg_container_of(obj, struct mg_ep, obj));
 }
 
+/* A parent's: it is joined now. */
+static void revive(struct mg_obj *obj)
+{
+	if (mg_likely(obj->fork_gen == mg_fork_gen))
+		return;
+	if (obj->kind == MG_OBJ_SOCK)
+		mg_sock_revive(mg_container_of(obj, struct mg_sock, obj));
+	else
+		mg_ep_revive(mg_container_of(obj, struct mg_ep, obj));
+}
+
 /* Decides for each descriptor who is asked. */
 static void classify(struct round *r)
 {
@@ -75,8 +86,10 @@ static void classify(struct round *r)
 		*e = (struct entry){ .kernel = true };
 		if (fd >= 0)
 			e->obj = mg_fd_get(fd);
-		if (e->obj != NULL)
+		if (e->obj != NULL) {
+			revive(e->obj);
 			source = source_of(e->obj);
+		}
 		if (source == NULL) {
 			if (e->obj != NULL)
 				mg_obj_put(e->obj);
@@ -91,6 +104,9 @@ static void classify(struct round *r)
 		}
 		if (e->kernel) {
 			r->kernel[MG_WAIT_SLOTS + r->nr_kernel] = r->fds[i];
+			if (e->obj != NULL && e->obj->kind == MG_OBJ_SOCK)
+				r->kernel[MG_WAIT_SLOTS + r->nr_kernel].fd = mg_sock_holder(
+					mg_container_of(e->obj, struct mg_sock, obj), fd);
 			if (mg_fd_is_hidden(fd)) /* not there, as far as the program knows */
 				r->kernel[MG_WAIT_SLOTS + r->nr_kernel].fd = 0x7fffffff;
 			r->nr_kernel++;

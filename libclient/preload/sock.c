@@ -13,6 +13,8 @@
 #include "libclient/core/sockaddr.h"
 #include "libclient/preload/epoll.h"
 #include "libclient/preload/face.h"
+#include "libclient/preload/guard.h"
+#include "libclient/preload/internal.h"
 #include "libclient/preload/real.h"
 #include "libclient/preload/sys.h"
 
@@ -36,6 +38,7 @@ int mg_sock_new(int fd, int family, bool nonblock, struct mg_sock **ret_sock)
 	pthread_mutex_init(&s->tx_lock, NULL);
 	pthread_mutex_init(&s->lock, NULL);
 	mg_list_init(&s->items);
+	s->shadow = -1;
 	*ret_sock = s;
 	return 0;
 }
@@ -69,8 +72,8 @@ struct mg_sock *mg_sock_get_conn(int fd)
 struct mg_source *mg_sock_source(const struct mg_sock *s)
 {
 	if (mg_sock_kind(s) == MG_SOCK_CONN)
-		return &s->conn->src;
-	return mg_sock_kind(s) == MG_SOCK_LISTENER ? &s->lst->src : NULL;
+		return s->conn != NULL ? &s->conn->src : NULL;
+	return mg_sock_kind(s) == MG_SOCK_LISTENER && s->lst != NULL ? &s->lst->src : NULL;
 }
 
 void mg_sock_become(struct mg_sock *s, enum mg_sock_kind kind)
@@ -96,6 +99,18 @@ static void linger(struct mg_sock *s)
 	}
 }
 
+void mg_sock_forked(struct mg_sock *s)
+{
+	s->conn = NULL;
+	s->lst = NULL;
+	s->former = NULL;
+	s->accepting = 0;
+	pthread_mutex_init(&s->rx_lock, NULL);
+	pthread_mutex_init(&s->tx_lock, NULL);
+	pthread_mutex_init(&s->lock, NULL);
+	mg_ep_sock_forked(s);
+}
+
 bool mg_sock_is_stale(int fd, const struct mg_sock *s)
 {
 	int domain = 0;
@@ -116,13 +131,16 @@ void mg_sock_end(struct mg_sock *s)
 	struct mg_conn *former;
 	int saved = errno;
 
-	if (kind == MG_SOCK_CONN && s->linger_on && s->linger_s > 0 && !s->nonblock)
+	if (s->conn != NULL && kind == MG_SOCK_CONN && !s->guarded && s->linger_on &&
+	    s->linger_s > 0 && !s->nonblock)
 		linger(s);
 	mg_ep_sock_ends(s);
-	if (kind == MG_SOCK_CONN)
+	if (kind == MG_SOCK_CONN && s->conn != NULL)
 		mg_conn_release(s->conn, abort);
-	else if (kind == MG_SOCK_LISTENER)
+	else if (kind == MG_SOCK_LISTENER && s->lst != NULL)
 		mg_lst_close(s->lst);
+	if (s->shadow >= 0)
+		(void)mg_internal_close(s->shadow);
 	while ((former = s->former) != NULL) {
 		s->former = former->next_former;
 		mg_conn_free(former);
@@ -203,6 +221,7 @@ static int shutdown_listener(int fd, struct mg_sock *s)
 		mg_ctx_lock(s->lst->src.ctx);
 		mg_ctx_changed(&s->lst->src);
 		mg_ctx_unlock(s->lst->src.ctx);
+		mg_guard_undo(s);
 		mg_sock_become(s, MG_SOCK_NEW);
 		while (atomic_load(&s->accepting) > 0)
 			(void)sched_yield(); /* cannot fail */
@@ -247,6 +266,8 @@ int mg_sock_shutdown(int fd, struct mg_sock *s, int how)
 		return 0;
 	if (mg_window_state(&s->conn->w) != MG_SHM_ST_OPEN)
 		return -ENOTCONN;
+	if (how != SHUT_WR && s->guarded) /* others are to see it, too */
+		(void)mg_conn_shutdown(s->conn, MG_SHM_AF_SHUT_RD);
 	if (how != SHUT_WR)
 		shutdown_reading(s);
 	return how == SHUT_RD ? 0 : mg_conn_shutdown(s->conn, MG_SHM_AF_SHUT_WR);
@@ -257,8 +278,11 @@ int mg_sock_names(struct mg_sock *s, bool peer, struct sockaddr *addr, socklen_t
 	const struct mg_tuple *t;
 	socklen_t room;
 
-	if (mg_sock_kind(s) != MG_SOCK_CONN)
-		return 1;
+	if (mg_sock_kind(s) != MG_SOCK_CONN) {
+		if (peer || s->shadow < 0)
+			return 1;
+		return (int)mg_sys(SYS_getsockname, s->shadow, addr, len);
+	}
 	if (addr == NULL || len == NULL)
 		return -EFAULT;
 	if ((int)*len < 0)

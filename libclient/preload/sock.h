@@ -21,6 +21,7 @@
 
 #include "libclient/core/conn.h"
 #include "libclient/core/listener.h"
+#include "libclient/core/share.h"
 #include "libclient/preload/table.h"
 
 enum mg_sock_kind {
@@ -83,9 +84,17 @@ struct mg_sock {
 	char congestion[16];
 	uint32_t nr_opts;
 	struct mg_sock_opt opts[MG_SOCK_OPTS_MAX];
-	uint64_t oob_taken;     /* position behind the urgent octet that was read; under rx_lock */
+	uint64_t oob_taken; /* position behind the urgent octet that was read; under rx_lock */
+	bool guarded;       /* the numbers refer to a guard (guard.h) */
+	int shadow;         /* the holder then; -1: it is behind the numbers, or lost */
+	uint32_t guard_id;
+	uint32_t guard_gen;
+	uint64_t guard_cookie;
 	struct mg_conn *former; /* of a connect that failed, while somebody may still look */
 };
+
+/* A parent's: it is joined, or becomes the kernel's. See guard.h. */
+void mg_sock_revive(struct mg_sock *s);
 
 /* The socket behind a number, with a reference; NULL: none of ours. */
 static inline struct mg_sock *mg_sock_get(int fd)
@@ -94,10 +103,19 @@ static inline struct mg_sock *mg_sock_get(int fd)
 
 	if (mg_likely(obj == NULL))
 		return NULL;
-	if (obj->kind == MG_OBJ_SOCK)
-		return mg_container_of(obj, struct mg_sock, obj);
-	mg_obj_put(obj);
-	return NULL;
+	if (mg_unlikely(obj->kind != MG_OBJ_SOCK)) {
+		mg_obj_put(obj);
+		return NULL;
+	}
+	if (mg_unlikely(obj->fork_gen != mg_fork_gen))
+		mg_sock_revive(mg_container_of(obj, struct mg_sock, obj));
+	return mg_container_of(obj, struct mg_sock, obj);
+}
+
+/* The kernel's socket behind it. */
+static inline int mg_sock_holder(const struct mg_sock *s, int fd)
+{
+	return mg_unlikely(s->shadow >= 0) ? s->shadow : fd;
 }
 
 static inline void mg_sock_put(struct mg_sock *s)
@@ -117,6 +135,8 @@ struct mg_sock *mg_sock_get_conn(int fd);
 
 /* A socket object for the descriptor. -errno. */
 int mg_sock_new(int fd, int family, bool nonblock, struct mg_sock **ret_sock);
+/* In a child of fork: nothing of the daemon's is left. */
+void mg_sock_forked(struct mg_sock *s);
 /* The end of the last reference. */
 void mg_sock_end(struct mg_sock *s);
 /* Changes the kind and tells the epoll sets. Locked. */
@@ -164,6 +184,10 @@ void mg_sock_inherit(struct mg_sock *child, const struct mg_sock *parent);
 void mg_sock_forget_conn(struct mg_sock *s);
 /* Begins a connection: flags and options that were set before. Locked. */
 void mg_sock_begin_conn(struct mg_sock *s, struct mg_conn *conn);
+
+/* The receiving or the sending side, against threads and other processes. 0; -errno: not locked, not connected. */
+int mg_sock_lock(struct mg_sock *s, enum mg_conn_lock_kind kind);
+void mg_sock_unlock(struct mg_sock *s, enum mg_conn_lock_kind kind);
 
 #define MG_SOCK_IOV_MAX 64
 /* Data; bytes or -errno. msg_flags as recv() and send(). -MG_ESTALE_FD: the number is not this socket's any more. */

@@ -67,16 +67,18 @@ static int64_t read_into(const struct other *from, const struct mg_span spans[2]
 static int64_t fill_once(struct mg_sock *s, const struct other *from, uint64_t max, bool *ret_full)
 {
 	struct mg_span spans[2];
-	int64_t room, n = 0;
+	int64_t room, n = mg_sock_lock(s, MG_LOCK_TX);
 
-	pthread_mutex_lock(&s->tx_lock);
+	*ret_full = false;
+	if (n < 0)
+		return n;
 	room = mg_conn_reserve(s->conn, max, spans);
 	*ret_full = room == -EAGAIN;
 	if (room > 0) {
 		n = read_into(from, spans);
 		mg_conn_commit(s->conn, n > 0 ? (uint32_t)n : 0);
 	}
-	pthread_mutex_unlock(&s->tx_lock);
+	mg_sock_unlock(s, MG_LOCK_TX);
 	return room < 0 ? room : n;
 }
 
@@ -137,9 +139,10 @@ static int64_t drain_once(struct mg_sock *s, const struct other *to, uint64_t ma
 {
 	struct mg_span spans[MG_WINDOW_SPANS];
 	uint64_t done = 0;
-	long n = 0;
+	long n = mg_sock_lock(s, MG_LOCK_RX);
 
-	pthread_mutex_lock(&s->rx_lock);
+	if (n < 0)
+		return n;
 	while (done < max && mg_window_peek(&s->conn->w, 0, spans) > 0) {
 		uint64_t len = mg_min_u64(mg_min_u64(spans[0].len, max - done), PIPE_PIECE);
 
@@ -153,7 +156,7 @@ static int64_t drain_once(struct mg_sock *s, const struct other *to, uint64_t ma
 		(void)mg_conn_skip(s->conn, (uint64_t)n); /* they are there */
 		done += (uint64_t)n;
 	}
-	pthread_mutex_unlock(&s->rx_lock);
+	mg_sock_unlock(s, MG_LOCK_RX);
 	return done > 0 ? (int64_t)done : n;
 }
 

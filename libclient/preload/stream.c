@@ -16,6 +16,7 @@
 
 #include "libclient/preload/real.h"
 #include "libclient/preload/sock.h"
+#include "libclient/preload/stream.h"
 
 int __dprintf_chk(int fd, int flag, const char *format, ...);
 int __vdprintf_chk(int fd, int flag, const char *format, va_list args);
@@ -31,6 +32,16 @@ static struct {
 	struct stream *first;
 	_Atomic uint32_t nr;
 } streams = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+void mg_stream_lock(void)
+{
+	pthread_mutex_lock(&streams.lock);
+}
+
+void mg_stream_unlock(void)
+{
+	pthread_mutex_unlock(&streams.lock);
+}
 
 static ssize_t stream_read(void *cookie, char *buf, size_t n)
 {
@@ -84,6 +95,18 @@ static FILE *open_stream(int fd, const char *mode)
 	(void)atomic_fetch_add(&streams.nr, 1);
 	pthread_mutex_unlock(&streams.lock);
 	return stream->file;
+}
+
+void mg_stream_standard(int fd)
+{
+	FILE **const standard[] = { &stdin, &stdout, &stderr };
+	FILE *file = open_stream(fd, fd == STDIN_FILENO ? "r" : "w");
+
+	if (file == NULL)
+		return;
+	if (fd == STDERR_FILENO)
+		(void)setvbuf(file, NULL, _IONBF, 0); /* without a buffer it is slow, not wrong */
+	*standard[fd] = file;
 }
 
 MG_EXPORT FILE *fdopen(int fd, const char *mode)

@@ -125,6 +125,16 @@ void mg_fd_each(unsigned int first, unsigned int last,
 	}
 }
 
+void mg_obj_lock(void)
+{
+	pthread_mutex_lock(&pool.lock);
+}
+
+void mg_obj_unlock(void)
+{
+	pthread_mutex_unlock(&pool.lock);
+}
+
 /* Locked. Cuts a new chunk into objects. */
 static void refill(enum mg_obj_kind kind, size_t bytes)
 {
@@ -155,6 +165,7 @@ struct mg_obj *mg_obj_new(enum mg_obj_kind kind, size_t bytes)
 	/* All but the count, which a look-up that comes too late may be reading. */
 	memset(&obj->nr_fds, 0, bytes - offsetof(struct mg_obj, nr_fds));
 	obj->kind = kind;
+	obj->fork_gen = mg_fork_gen;
 	atomic_store_explicit(&obj->refs, 1, memory_order_release);
 	return obj;
 }

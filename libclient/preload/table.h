@@ -42,6 +42,13 @@ struct mg_fd_page {
 extern _Atomic(struct mg_fd_page *) mg_fd_pages[MG_FD_PAGES];
 extern struct mg_obj mg_fd_hidden;
 
+/* Counts the forks up to this process: an object of another count was made by a parent; see guard.h. */
+extern uint32_t mg_fork_gen;
+
+/* Held over fork. */
+void mg_obj_lock(void);
+void mg_obj_unlock(void);
+
 /* Called when the last reference goes; frees what the object holds, then calls mg_obj_free(). */
 void mg_obj_end(struct mg_obj *obj);
 

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stream.h - what the rest of the library needs of stdio on sockets.
+ *
+ * Threads: the lock is held over fork.
+ */
+#ifndef MG_PRELOAD_STREAM_H
+#define MG_PRELOAD_STREAM_H
+
+void mg_stream_lock(void);
+void mg_stream_unlock(void);
+/* stdin, stdout or stderr is a socket of mangod's: a stream of ours takes its place. */
+void mg_stream_standard(int fd);
+#endif
