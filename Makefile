@@ -74,9 +74,10 @@ interop: deps    ## every mood of the kernel's TCP over every bad path, half an 
 	@scripts/build release
 	@test/e2e/interop.py --long
 
-bench: deps      ## measure mango beside the kernel's TCP (root)
+bench: deps      ## measure mango beside the kernel's TCP, then real servers on both (root)
 	@scripts/build release
 	@scripts/bench
+	@scripts/bench-apps
 
 bench-path: deps ## the same over paths with a rate, a delay and loss (root)
 	@scripts/build release

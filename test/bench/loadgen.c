@@ -7,6 +7,7 @@
  *          send     one or more connections send as fast as they can (server: sink)
  *          recv     one or more connections receive as fast as they can (server: source)
  *          connect  connect, one request and answer, close; --conns of them at a time
+ *          --line TEXT --answer N make the request that line with CR LF, and its answer any N bytes
  * Output:  one line of JSON on standard output. SIGTERM ends the run early, with the output so far.
  * Errors:  a wrong answer, a reset or a time-out ends the run with exit code 1 and a line on standard error.
  */
@@ -51,6 +52,8 @@ struct load {
 	enum mode mode;
 	struct endpoint addr;
 	uint32_t nr_conns, size;
+	const char *line;     /* instead of numbered requests; its answer is not looked at */
+	uint32_t answer_size; /* of each answer */
 	uint64_t warm_ns, end_ns;
 	int epoll;
 	struct conn *conns;
@@ -138,7 +141,8 @@ static void send_request(struct load *l, struct conn *c, uint64_t start_ns)
 	ssize_t n;
 
 	c->number++;
-	memcpy(l->buf, &c->number, sizeof(c->number));
+	if (l->line == NULL)
+		memcpy(l->buf, &c->number, sizeof(c->number));
 	c->received = 0;
 	c->start_ns = start_ns;
 	n = send(c->fd, l->buf, l->size, MSG_NOSIGNAL);
@@ -150,18 +154,18 @@ static void send_request(struct load *l, struct conn *c, uint64_t start_ns)
 static bool take_answer(struct load *l, struct conn *c)
 {
 	uint8_t answer[SIZE_MAX_BYTES];
-	ssize_t n = recv(c->fd, answer, l->size - c->received, 0);
+	ssize_t n = recv(c->fd, answer, l->answer_size - c->received, 0);
 
 	if (n < 0 && errno == EAGAIN)
 		return false;
 	if (n <= 0)
 		die(n == 0 ? "the server closed" : "recv");
-	if (c->received == 0 && n >= 4 && memcmp(answer, &c->number, 4) != 0) {
+	if (l->line == NULL && c->received == 0 && n >= 4 && memcmp(answer, &c->number, 4) != 0) {
 		errno = EBADMSG;
 		die("the answer is not what was asked");
 	}
 	c->received += (uint32_t)n;
-	return c->received == l->size;
+	return c->received == l->answer_size;
 }
 
 static void on_echo(struct load *l, struct conn *c)
@@ -292,7 +296,7 @@ static int usage(int code)
 {
 	fprintf(code == 0 ? stdout : stderr,
 		"usage: loadgen --mode echo|send|recv|connect --addr A --port P [--conns N] [--size B]\n"
-		"               [--seconds S] [--warm S]\n");
+		"               [--seconds S] [--warm S] [--line TEXT --answer BYTES]\n");
 	return code;
 }
 
@@ -314,7 +318,8 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "mode", 1, NULL, 'm' },  { "addr", 1, NULL, 'a' }, { "port", 1, NULL, 'p' },
 		{ "conns", 1, NULL, 'c' }, { "size", 1, NULL, 's' }, { "seconds", 1, NULL, 't' },
-		{ "warm", 1, NULL, 'w' },  { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 }
+		{ "warm", 1, NULL, 'w' },  { "line", 1, NULL, 'l' }, { "answer", 1, NULL, 'n' },
+		{ "help", 0, NULL, 'h' },  { NULL, 0, NULL, 0 }
 	};
 	struct load l = { .nr_conns = 1, .size = 64, .addr = endpoint_any(0) };
 	double seconds = 2, warm = 0.2;
@@ -344,20 +349,35 @@ int main(int argc, char **argv)
 		case 'w':
 			warm = atof(optarg);
 			break;
+		case 'l':
+			l.line = optarg;
+			break;
+		case 'n':
+			l.answer_size = (uint32_t)atoi(optarg);
+			break;
 		case 'h':
 			return usage(0);
 		default:
 			ok = false;
 		}
 	}
-	if (!ok || l.addr.v4.sin_port == 0 || l.nr_conns == 0 || l.nr_conns > CONNS_MAX ||
-	    l.size < 4 || l.size > SIZE_MAX_BYTES || seconds <= 0)
+	if (l.line != NULL)
+		l.size = (uint32_t)strlen(l.line) + 2;
+	if (l.line == NULL)
+		l.answer_size = l.size;
+	if (!ok || l.answer_size == 0 || l.answer_size > SIZE_MAX_BYTES ||
+	    l.addr.v4.sin_port == 0 || l.nr_conns == 0 || l.nr_conns > CONNS_MAX || l.size < 4 ||
+	    l.size > SIZE_MAX_BYTES || seconds <= 0)
 		return usage(2);
 	l.conns = calloc(l.nr_conns, sizeof(*l.conns));
 	l.buf = calloc(1, BULK_BYTES);
 	l.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (l.conns == NULL || l.buf == NULL || l.epoll < 0)
 		die("start");
+	if (l.line != NULL) {
+		memcpy(l.buf, l.line, l.size - 2);
+		memcpy(l.buf + l.size - 2, "\r\n", 2);
+	}
 	(void)signal(SIGTERM, on_signal); /* cannot fail for SIGTERM */
 	start(&l);
 	l.warm_ns = now_ns() + (uint64_t)(warm * 1e9);
