@@ -5,8 +5,8 @@ A script makes one App and runs a list of tests on it. The accelerated side ("ou
 way out is mangod: what gets through went through it. The other side is the kernel's TCP. With --kernel the same
 tests run on the kernel at both ends, which tests the script.
 
-Use:   <program>.py [--kernel] [--long] [--driver D] [--relay "SPEC"] [WORD...]     TAP on standard output
-       A word picks the tests whose name has it.
+Use:   <program>.py [--kernel] [--long] [--driver D] [--relay[=SETTINGS]] [WORD...]     TAP on standard output
+       A word picks the tests whose name has it. --relay puts delay, jitter, loss and reordering in between.
 """
 import argparse
 import os
@@ -26,6 +26,7 @@ from harness import Failure, expect, expect_equal, wait_for  # noqa: E402,F401
 OURS, THEIRS = harness.DUT_ADDR, harness.PEER_ADDR
 OURS6, THEIRS6 = "fd77::1", "fd77::2"
 MIB = 1 << 20
+LOSSY = "both:delay_us=2000 both:jitter_us=500 both:loss_ppm=5000 both:reorder_ppm=5000 both:reorder_us=1000"
 
 
 def arguments(description):
@@ -33,7 +34,8 @@ def arguments(description):
     parser.add_argument("--kernel", action="store_true", help="no mangod: the kernel at both ends")
     parser.add_argument("--long", action="store_true", help="more load, more of everything")
     parser.add_argument("--driver", default="af_packet")
-    parser.add_argument("--relay", default="", help="run the traffic through the relay with this specification")
+    parser.add_argument("--relay", nargs="?", default="", const=LOSSY, metavar="SETTINGS",
+                        help=f"a bad network in between: settings of test/lib/relay ({LOSSY})")
     parser.add_argument("words", nargs="*")
     return parser.parse_args()
 
@@ -51,12 +53,14 @@ class App:
         self.name = name
         self.args = arguments(f"{name} on mangod")
         self.long = self.args.long
-        self.bed = harness.Bed(self.args.driver, prefix=f"mga{os.getpid()}")
+        self.bed = harness.Bed(self.args.driver, prefix=f"mga{os.getpid()}", relay=bool(self.args.relay))
         self.env = {}
         self.children = []
 
     def __enter__(self):
         self.bed.up()
+        if self.args.relay:
+            self.bed.relay.set(*self.args.relay.split())
         os.chmod(self.bed.dir, 0o755)
         ours, theirs = self.bed.dut, self.bed.peer_ns
         for ns in (ours, theirs):
