@@ -213,7 +213,7 @@ MG_EXPORT int fcntl(int fd, int cmd, ...)
 }
 
 int fcntl64(int fd, int cmd, ...)
-	__attribute__((alias("fcntl"), visibility("default"), copy(fcntl)));
+	__attribute__((alias("fcntl"), visibility("default") MG_COPY(fcntl)));
 
 static int set_nonblocking(int fd, struct mg_sock *s, const int *on)
 {

@@ -91,8 +91,11 @@ static void adopt_all(void)
 		mg_face_join_session();
 }
 
+static void keep_environment(void);
+
 void mg_guard_init(void)
 {
+	keep_environment();
 	(void)pthread_atfork(before_fork, after_in_parent,
 			     after_in_child); /* without memory: no sharing */
 	if (getenv("MANGO_SESSION") != NULL)
@@ -127,6 +130,35 @@ static bool is_session(const char *entry)
 	return strncmp(entry, "MANGO_SESSION=", 14) == 0;
 }
 
+/*
+ * What brought this library here and told it what to do. A program that makes its own environment for what it executes
+ * (nginx's upgrade) still hands sockets on, and they need us there.
+ */
+#define KEPT_MAX 32
+static char *kept[KEPT_MAX];
+static size_t nr_kept;
+
+static void keep_environment(void)
+{
+	for (char **v = environ; v != NULL && *v != NULL && nr_kept < KEPT_MAX; v++) {
+		if (strncmp(*v, "LD_PRELOAD=", 11) != 0 &&
+		    (strncmp(*v, "MANGO_", 6) != 0 || is_session(*v)))
+			continue;
+		kept[nr_kept] = strdup(*v);
+		nr_kept += kept[nr_kept] != NULL;
+	}
+}
+
+static bool has_name(char *const env[], const char *entry)
+{
+	size_t len = strcspn(entry, "=") + 1;
+
+	for (size_t i = 0; env[i] != NULL; i++)
+		if (strncmp(env[i], entry, len) == 0)
+			return true;
+	return false;
+}
+
 static struct environment with_session(char *const env[])
 {
 	const char *session = mg_face_session();
@@ -138,7 +170,7 @@ static struct environment with_session(char *const env[])
 		return e;
 	while (env[n] != NULL)
 		n++;
-	e.bytes = (n + 2) * sizeof(char *);
+	e.bytes = (n + 2 + nr_kept) * sizeof(char *);
 	p = mg_sys(SYS_mmap, NULL, e.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 		   0);
 	if (p < 0 && p > -4096) {
@@ -149,6 +181,10 @@ static struct environment with_session(char *const env[])
 	for (size_t i = 0; i < n; i++) {
 		if (!is_session(env[i]))
 			e.env[k++] = env[i];
+	}
+	for (size_t i = 0; i < nr_kept; i++) {
+		if (!has_name(env, kept[i]))
+			e.env[k++] = kept[i];
 	}
 	e.env[k] = (char *)(uintptr_t)session;
 	return e;

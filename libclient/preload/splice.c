@@ -132,7 +132,7 @@ MG_EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t count)
 }
 
 ssize_t sendfile64(int out, int in, off64_t *offset, size_t count)
-	__attribute__((alias("sendfile"), visibility("default"), copy(sendfile)));
+	__attribute__((alias("sendfile"), visibility("default") MG_COPY(sendfile)));
 
 /* Received bytes into a pipe, as much as it takes. */
 static int64_t drain_once(struct mg_sock *s, const struct other *to, uint64_t max)

@@ -73,4 +73,11 @@ static inline long mg_sys_ret(long r)
 	}
 	return r;
 }
+/* gcc wants an alias to have its target's attributes; clang does not know how to say so. */
+#if __has_attribute(copy)
+#define MG_COPY(of) , copy(of)
+#else
+#define MG_COPY(of)
+#endif
+
 #endif
