@@ -133,7 +133,7 @@ void mg_ring_idle(struct mg_fp *fp, struct mg_flow *f)
 	if (size_of(f, MG_RING_RX) <= f->ring[MG_RING_RX].min_bytes &&
 	    size_of(f, MG_RING_TX) <= f->ring[MG_RING_TX].min_bytes)
 		return;
-	f->ring_idle_ns = mg_max_u64(last, fp->now_ns - limit / 2) + limit;
+	f->ring_idle_ns = last + limit > fp->now_ns ? last + limit : fp->now_ns + limit / 2;
 	if (fp->now_ns - last < limit || mg_flow_has(f, MG_FF_SHUT_RD | MG_FF_APP_CLOSED))
 		return;
 	mg_appwin_refresh_rx(fp, f);
