@@ -681,7 +681,6 @@ static void enter_time_wait(struct mg_slow *s, struct mg_conn *c, const struct m
 		.ts_recent = ev->ts_recent,
 		.ts_offset = c->hs.ts_offset,
 		.has_ts = (c->hs.opts & MG_SEG_OPT_TS) != 0,
-		.owes_ack = (c->flags & MG_CONN_OWES_ACK) != 0,
 	};
 
 	mg_timewait_add(s, &spec);

@@ -60,7 +60,8 @@ void mg_input_reinject(struct mg_slow *s, struct mg_conn *c, const struct mg_in 
 	struct mg_msg_packet *out = mg_slow_out(s);
 	uint32_t bytes = in->pkt->bytes;
 
-	if (c->flow != MG_CONN_FLOW_LIVE || bytes > MG_SLOW_FRAME_MAX ||
+	if ((c->flow != MG_CONN_FLOW_LIVE && c->flow != MG_CONN_FLOW_REMOVING) ||
+	    bytes > MG_SLOW_FRAME_MAX ||
 	    !mg_limit_pass(&c->reinject_limit, REINJECT_PER_S, s->now_ns)) {
 		s->stats.drop_reinject++;
 		return;
@@ -113,11 +114,16 @@ static void conn_input(struct mg_slow *s, struct mg_conn *c, const struct mg_in 
 		mg_active_input(s, c, in);
 		return;
 	}
+	/*
+	 * The worker lets go, and its word is on the way: by way of the worker the segment comes back behind that
+	 * word, and finds TIME-WAIT.
+	 */
+	if (c->flow == MG_CONN_FLOW_REMOVING && c->state == MG_TCP_TIME_WAIT) {
+		mg_input_reinject(s, c, in);
+		return;
+	}
 	if (c->flow == MG_CONN_FLOW_REMOVING || in->pkt->reason == MG_PKT_FLOW_STOPPED) {
 		s->stats.drop_flow_stopped++;
-		if (c->state == MG_TCP_TIME_WAIT && mg_seg_len(in->seg) > 0 &&
-		    (in->seg->flags & (MG_TCP_RST | MG_TCP_ACK)) == MG_TCP_ACK)
-			c->flags |= MG_CONN_OWES_ACK; /* most likely the peer's FIN again */
 		return;
 	}
 	if (in->pkt->reason == MG_PKT_EXCEPTION) {

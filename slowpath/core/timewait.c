@@ -85,8 +85,6 @@ void mg_timewait_add(struct mg_slow *s, const struct mg_timewait_spec *spec)
 	mg_tuples_add(&s->tuples, mg_tuples_ref(MG_TUPLES_TIMEWAIT, idx), spec->tuple);
 	push_back(s, idx);
 	s->stats.time_waits++;
-	if (spec->owes_ack)
-		answer(s, w);
 }
 
 /* RFC 6191 2 with both sides' timestamps, else RFC 9293 MAY-2: surely a new incarnation? */

@@ -51,7 +51,6 @@ struct mg_timewait_spec {
 	uint32_t ts_recent;
 	uint32_t ts_offset;
 	bool has_ts;
-	bool owes_ack; /* a segment that wants an answer has come already */
 };
 
 /* The tuple must be in no table. */
