@@ -51,6 +51,28 @@ check "a failed line fails the run once" totals 1 "1 passed, 1 failed, 0 skipped
 check "the failed test is named" says "broken thing"
 check "the tail of its standard error is shown" says "| why"
 
+# What stands between the suite's line and the closing summary.
+at_once() {
+	sed -n '/^FAIL /,/^$/p' "$work/output" | grep -qF -- "$1"
+}
+
+program tap_why 'echo 1..3; echo ok 1 - a; echo "# of a"; echo not ok 2 - b; echo "# because of b"
+	seq 20 | sed "s/^/# line /"; echo "not ok 3 - c"; exit 1'
+run "t release tap 5 parallel $work/tap_why"
+check "a failed test is named below its suite's line" at_once "not ok: b"
+check "with what is said below its result" at_once "| # because of b"
+check "not more than twelve lines of it" at_once "| ... 9 lines more"
+check "those of the test before it are not its" eval '! at_once "of a"'
+check "a failed test without a word is named, too" at_once "not ok: c"
+
+program tap_before 'echo 1..2; echo ok 1 - a; echo "# of a"; echo "# seed 7 lost a byte"; echo not ok 2 - b; exit 1'
+run "t release tap 5 parallel $work/tap_before"
+check "or with what is said above it" at_once "seed 7 lost a byte"
+
+program dies 'echo working; echo "died of this" >&2; exit 3'
+run "t release exit 5 parallel $work/dies"
+check "a program's own end is shown at once" at_once "| died of this"
+
 program tap_short 'echo 1..3; echo ok 1 - a; kill -SEGV $$'
 run "t release tap 5 parallel $work/tap_short"
 check "a plan that is not fulfilled is a failure" totals 1 "1 passed, 1 failed, 0 skipped"
