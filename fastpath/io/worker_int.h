@@ -88,7 +88,10 @@ static inline void mg_worker_count(struct mg_worker *w, enum mg_worker_stat stat
 
 /* Receiving (worker_rx.c): every queue and every other worker's hand-overs once. */
 void mg_worker_rx(struct mg_worker *w, uint64_t now_ns);
-/* Treats one frame, which stays the caller's, as received. */
+/*
+ * Treats one frame, which stays the caller's, as received: from another connection of ours, or back from the slow
+ * path. What is not for a flow goes to the slow path like any other.
+ */
 void mg_worker_rx_frame(struct mg_worker *w, uint16_t port, const uint8_t *frame, uint32_t len,
 			uint64_t now_ns);
 

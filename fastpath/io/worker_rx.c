@@ -229,25 +229,26 @@ static void rx_handed(struct mg_worker *w, struct batch *b, uint64_t now_ns)
 	}
 }
 
-/* A packet of another connection of ours. */
-static void rx_local(struct mg_worker *w, const uint8_t *frame, uint32_t len, uint64_t now_ns)
+void mg_worker_rx_frame(struct mg_worker *w, uint16_t port, const uint8_t *frame, uint32_t len,
+			uint64_t now_ns)
 {
+	uint32_t flags = MG_RX_L3_CSUM_OK | MG_RX_L4_CSUM_OK;
 	struct mg_msg_packet *msg;
 	struct mg_frame_view view;
 	struct mg_flow *flow;
 	uint16_t reason = MG_PKT_NO_FLOW;
 
-	if (mg_wire_parse_frame(frame, len, MG_RX_NO_L2 | MG_RX_L3_CSUM_OK | MG_RX_L4_CSUM_OK,
-				&view) < 0 ||
-	    view.kind != MG_FRAME_TCP)
-		return; /* none that we sent */
+	if (port == w->local_port)
+		flags |= MG_RX_NO_L2;
+	if (mg_wire_parse_frame(frame, len, flags, &view) < 0 || view.kind != MG_FRAME_TCP)
+		return; /* none that we sent, or that the slow path had parsed */
 	flow = mg_fp_lookup(w->fp, &view.seg);
 	if (flow != NULL) {
 		if (mg_fp_rx(w->fp, flow, &view.seg, now_ns) != MG_FP_TO_SLOW)
 			return;
 		reason = MG_PKT_EXCEPTION;
 	}
-	msg = reserve_for_slow(w, w->local_port, len, reason);
+	msg = reserve_for_slow(w, port, len, reason);
 	if (msg == NULL)
 		return;
 	memcpy(msg->data, frame, len);
@@ -265,7 +266,7 @@ static void rx_all_local(struct mg_worker *w, uint64_t now_ns)
 			if (frame == NULL)
 				break;
 			w->worked = true;
-			rx_local(w, frame, len, now_ns);
+			mg_worker_rx_frame(w, w->local_port, frame, len, now_ns);
 			mg_local_done(w->conf.local, from, w->conf.number);
 		}
 	}
@@ -281,22 +282,4 @@ void mg_worker_rx(struct mg_worker *w, uint64_t now_ns)
 		rx_handed(w, &b, now_ns);
 	if (w->conf.local != NULL)
 		rx_all_local(w, now_ns);
-}
-
-void mg_worker_rx_frame(struct mg_worker *w, uint16_t port, const uint8_t *frame, uint32_t len,
-			uint64_t now_ns)
-{
-	struct mg_frame_view view;
-	struct mg_flow *flow;
-
-	uint32_t flags = MG_RX_L3_CSUM_OK | MG_RX_L4_CSUM_OK;
-
-	if (port == w->local_port)
-		flags |= MG_RX_NO_L2;
-	if (mg_wire_parse_frame(frame, len, flags, &view) < 0 || view.kind != MG_FRAME_TCP)
-		return; /* the slow path re-injects only segments that it had parsed itself */
-	flow = mg_fp_lookup(w->fp, &view.seg);
-	if (flow != NULL)
-		(void)mg_fp_rx(w->fp, flow, &view.seg,
-			       now_ns); /* what is still odd now is dropped; TCP repeats it */
 }
