@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "proto/base/addr.h"
+#include "proto/base/rule.h"
 
 #define MG_CONF_NAME_MAX 32 /* names of instance, ports, users, with the terminating zero */
 #define MG_CONF_PATH_MAX 96
@@ -35,6 +36,8 @@
 #define MG_CONF_WORKERS_MAX 16 /* the shared memory has room for so many */
 #define MG_CONF_BURST_MAX 32   /* packets that a port hands over at once */
 #define MG_CONF_LISTEN_MAX 4
+#define MG_CONF_RULES_MAX 16
+#define MG_CONF_PROGRAMS_MAX 16
 #define MG_CONF_FILE_MAX 262144 /* bytes of a configuration file */
 
 #define MG_CONF_ANY_CORE UINT32_MAX /* slowpath.core: not pinned */
@@ -53,6 +56,8 @@ enum mg_conf_slow_thread { MG_CONF_SLOW_OWN, MG_CONF_SLOW_INLINE };
 enum mg_conf_cookies { MG_CONF_COOKIES_OFF, MG_CONF_COOKIES_AUTO, MG_CONF_COOKIES_ALWAYS };
 enum mg_conf_probing { MG_CONF_PROBING_OFF, MG_CONF_PROBING_BLACK_HOLE, MG_CONF_PROBING_ALWAYS };
 enum mg_conf_cc { MG_CONF_CC_RENO, MG_CONF_CC_CUBIC, MG_CONF_CC_DCTCP, MG_CONF_CC_BBR };
+enum mg_conf_wildcard { MG_CONF_WILDCARD_BOTH, MG_CONF_WILDCARD_MANGO, MG_CONF_WILDCARD_KERNEL };
+enum mg_conf_absent { MG_CONF_ABSENT_KERNEL, MG_CONF_ABSENT_REFUSE };
 enum mg_conf_ecn { MG_CONF_ECN_OFF, MG_CONF_ECN_ON, MG_CONF_ECN_ACCEPT };
 
 /* An address with the length of its prefix, counted within its family (0..32 for IPv4). */
@@ -214,6 +219,19 @@ struct mg_conf {
 			uint32_t listen_count;
 		} grpc;
 	} ipc;
+	/* For libmango_preload.so, which reads the same file; mangod only checks it. */
+	struct {
+		char listen[MG_CONF_RULES_MAX][MG_RULE_TEXT_MAX];
+		uint32_t listen_count;
+		char connect[MG_CONF_RULES_MAX][MG_RULE_TEXT_MAX];
+		uint32_t connect_count;
+		char programs[MG_CONF_PROGRAMS_MAX][MG_CONF_NAME_MAX];
+		uint32_t programs_count;
+		enum mg_conf_wildcard wildcard;
+		bool loopback;
+		enum mg_conf_absent absent;
+		bool debug;
+	} preload;
 };
 
 /* What was wrong. `text` is the whole message in one line; the parts serve programs and tests. */

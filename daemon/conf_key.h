@@ -27,6 +27,8 @@ enum mg_conf_type {
 	MG_CONF_T_TEXT,     /* printable */
 	MG_CONF_T_PATH,     /* absolute */
 	MG_CONF_T_ENDPOINT, /* HOST:PORT or unix:PATH */
+	MG_CONF_T_RULE,     /* proto/base/rule.h */
+	MG_CONF_T_PROGRAM,  /* a file's name, perhaps with ! in front */
 	MG_CONF_T_PCI,
 	MG_CONF_T_ADDR,
 	MG_CONF_T_PREFIX, /* ADDR/BITS, host bits allowed */

@@ -6,7 +6,8 @@
  *          tokens, so that they cannot differ. To add a setting: a member in conf.h and a row
  *          here; the file, SET_CONFIG, GET_CONFIG, --help, config/mangod.yaml and docs/config.md
  *          follow (`ninja config-docs` writes the last two; a unit test compares them).
- * Rule:    keys are stable. A key exists only for something that mangod does.
+ * Rule:    keys are stable. A key exists only for something that mangod does, but for the section preload: it is for
+ *          the library of that name, which reads the same file; mangod only says what is wrong in it.
  */
 #include "daemon/conf_key.h"
 
@@ -45,6 +46,8 @@ static const char *const slow_threads[] = { "own", "inline", NULL };
 static const char *const cookies[] = { "off", "auto", "always", NULL };
 static const char *const algorithms[] = { "reno", "cubic", "dctcp", "bbr", NULL };
 static const char *const ecn_modes[] = { "off", "on", "accept", NULL };
+static const char *const wildcards[] = { "both", "mango", "kernel", NULL };
+static const char *const absents[] = { "kernel", "refuse", NULL };
 static const char *const probing[] = { "off", "black_hole", "always", NULL };
 
 #define COL(f, t, ...) ROW(struct mg_conf_port, f, t, __VA_ARGS__)
@@ -357,6 +360,22 @@ const struct mg_conf_key mg_conf_keys[] = {
 	     .help = "Where gRPC listens: HOST:PORT on loopback, or unix:PATH. %t stands for "
 		     "runtime_dir, %i for "
 		     "instance."),
+
+	LIST(preload.listen, RULE, .deflt = "auto",
+	     .help = "Which listeners go to mangod; the first rule that fits decides, what none fits "
+		     "goes to the kernel. auto: mangod's own addresses. A rule with ! is the "
+		     "kernel's, and wants quotes."),
+	LIST(preload.connect, RULE, .deflt = "auto",
+	     .help = "Which connections go to mangod. auto: mangod's subnets and routes."),
+	LIST(preload.programs, PROGRAM, .deflt = "",
+	     .help = "Accelerate only these programs, or all but those with !. Empty: all."),
+	KEY(preload.wildcard, ENUM, .names = wildcards, .deflt = "both",
+	    .help = "Whose connections a listener on 0.0.0.0 or :: gets."),
+	KEY(preload.loopback, BOOL, .deflt = "false",
+	    .help = "127/8 and ::1 go to mangod, which needs tcp.loopback."),
+	KEY(preload.absent, ENUM, .names = absents, .deflt = "kernel",
+	    .help = "Without a daemon. kernel: the kernel serves; refuse: sockets fail."),
+	KEY(preload.debug, BOOL, .deflt = "false", .help = "Tell each decision on stderr."),
 };
 const size_t mg_conf_nr_keys = NELEM(mg_conf_keys);
 
@@ -378,5 +397,7 @@ const struct mg_conf_section mg_conf_sections[] = {
 	{ "arp", "Neighbors: ARP, and neighbor discovery for IPv6" },
 	{ "nd", "IPv6 neighbor discovery" },
 	{ "ipc.grpc", "Control by gRPC" },
+	{ "preload",
+	  "Unmodified programs: read by libmango_preload.so (MANGO_CONFIG), checked by mangod" },
 };
 const size_t mg_conf_nr_sections = NELEM(mg_conf_sections);

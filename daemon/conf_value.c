@@ -189,6 +189,19 @@ static bool is_pci(const char *text)
 	return false;
 }
 
+static bool is_rule(const char *text)
+{
+	struct mg_rule rule;
+
+	return strpbrk(text, ", ") == NULL && mg_rule_parse(text, &rule) == 0;
+}
+
+static bool is_program(const char *text)
+{
+	text += text[0] == '!';
+	return text[0] != '\0' && is_printable(text) && strpbrk(text, ", /!") == NULL;
+}
+
 static int parse_string(const struct mg_conf_key *key, const char *text, char *dst)
 {
 	size_t len = strlen(text);
@@ -209,6 +222,12 @@ static int parse_string(const struct mg_conf_key *key, const char *text, char *d
 		break;
 	case MG_CONF_T_ENDPOINT:
 		fits = is_endpoint(text);
+		break;
+	case MG_CONF_T_RULE:
+		fits = is_rule(text);
+		break;
+	case MG_CONF_T_PROGRAM:
+		fits = is_program(text);
 		break;
 	case MG_CONF_T_PCI:
 		fits = is_pci(text);
@@ -411,6 +430,12 @@ static void allowed_element(const struct mg_conf_key *key, char *buf, size_t len
 		break;
 	case MG_CONF_T_ENDPOINT:
 		mg_conf_append(buf, len, "HOST:PORT or unix:/PATH");
+		break;
+	case MG_CONF_T_RULE:
+		mg_conf_append(buf, len, "auto, all, none, or [!]ADDRESS[/BITS][:PORT[-PORT]]");
+		break;
+	case MG_CONF_T_PROGRAM:
+		mg_conf_append(buf, len, "a program's name, or !NAME");
 		break;
 	case MG_CONF_T_PCI:
 		mg_conf_append(buf, len, "a PCI address such as 0000:03:00.0");

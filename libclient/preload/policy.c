@@ -2,7 +2,6 @@
 #include "libclient/preload/policy.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/bits.h"
@@ -18,85 +17,6 @@ void mg_policy_init(struct mg_policy *policy)
 	memset(policy, 0, sizeof(*policy));
 	auto_rules(&policy->listen);
 	auto_rules(&policy->connect);
-}
-
-static int parse_port(const char *text, const char **ret_end, uint16_t *ret)
-{
-	char *end;
-	unsigned long v = strtoul(text, &end, 10);
-
-	if (end == text || v > UINT16_MAX)
-		return -EINVAL;
-	*ret_end = end;
-	*ret = (uint16_t)v;
-	return 0;
-}
-
-static int parse_ports(const char *text, struct mg_rule *rule)
-{
-	int err = parse_port(text, &text, &rule->port_first);
-
-	rule->port_last = rule->port_first;
-	if (err == 0 && *text == '-')
-		err = parse_port(text + 1, &text, &rule->port_last);
-	return err < 0 || *text != '\0' || rule->port_last < rule->port_first ? -EINVAL : 0;
-}
-
-/* Cuts "[v6]:port" or "v4:port" in two; an address without a port may have any number of colons. */
-static int split_port(char *text, char **ret_addr, char **ret_port)
-{
-	char *close = strchr(text, ']'), *colon = strrchr(text, ':');
-
-	*ret_addr = text;
-	*ret_port = NULL;
-	if (text[0] == '[') {
-		if (close == NULL || (close[1] != '\0' && close[1] != ':'))
-			return -EINVAL;
-		*ret_addr = text + 1;
-		*ret_port = close[1] == ':' ? close + 2 : NULL;
-		*close = '\0';
-	} else if (colon != NULL && strchr(text, ':') == colon) {
-		*ret_port = colon + 1;
-		*colon = '\0';
-	}
-	return 0;
-}
-
-static int parse_match(char *text, struct mg_rule *rule)
-{
-	char *addr, *port;
-	int err = split_port(text, &addr, &port);
-
-	rule->port_last = UINT16_MAX;
-	if (err == 0 && port != NULL)
-		err = parse_ports(port, rule);
-	if (err < 0)
-		return err;
-	if (addr[0] == '\0' || strcmp(addr, "*") == 0) {
-		rule->any_family = true;
-		return port == NULL && addr[0] == '\0' ? -EINVAL : 0;
-	}
-	return mg_addr_parse_prefix(addr, &rule->addr, &rule->prefix);
-}
-
-static int parse_rule(char *text, struct mg_rule *rule)
-{
-	*rule = (struct mg_rule){ .kind = MG_RULE_MATCH };
-	if (text[0] == '!') {
-		rule->kernel = true;
-		text++;
-	}
-	if (strcmp(text, "auto") == 0) {
-		rule->kind = MG_RULE_AUTO;
-		return rule->kernel ? -EINVAL : 0;
-	}
-	if (strcmp(text, "all") == 0 || strcmp(text, "none") == 0) {
-		rule->kernel = rule->kernel != (text[0] == 'n');
-		rule->any_family = true;
-		rule->port_last = UINT16_MAX;
-		return 0;
-	}
-	return parse_match(text, rule);
 }
 
 /* Copies the next word of a comma- or space-separated list; false: there is none. */
@@ -121,7 +41,7 @@ static int parse_rules(struct mg_rules *rules, const char *list)
 
 	while (next_word(&list, word, sizeof(word))) {
 		if (fresh.nr == MG_POLICY_RULES_MAX ||
-		    parse_rule(word, &fresh.rule[fresh.nr++]) < 0)
+		    mg_rule_parse(word, &fresh.rule[fresh.nr++]) < 0)
 			return -EINVAL;
 	}
 	*rules = fresh;

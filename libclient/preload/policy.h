@@ -2,13 +2,8 @@
 /*
  * policy.h - which sockets go to mangod, and which stay with the kernel.
  *
- * Idea:    two lists of rules, one for listen and one for connect; the first rule that fits decides, and what no
- *          rule fits goes to the kernel. A rule is
- *            [!]ADDRESS[/PREFIX][:PORT[-PORT]]   mangod takes it (with "!": the kernel)
- *            [!]:PORT[-PORT]                     whatever the address
- *            auto                                mangod's own addresses and routes, as mangod tells them
- *            all, none
- *          joined by commas; an IPv6 address with a port stands in brackets. Both lists are "auto" unless set.
+ * Idea:    two lists of rules (proto/base/rule.h), one for listen and one for connect; the first rule that fits
+ *          decides, and what no rule fits goes to the kernel. Both lists are "auto" unless set.
  *          Programs are chosen by name ("nginx,redis-server", "!sshd" for all but). The settings come from a
  *          file's `preload:` section and then from the environment (docs/preload.md).
  * Threads: a policy is plain data, constant once it is made.
@@ -20,22 +15,11 @@
 #include <stdint.h>
 
 #include "proto/base/addr.h"
+#include "proto/base/rule.h"
 
 #define MG_POLICY_RULES_MAX 64
 #define MG_POLICY_NETS_MAX 96
 #define MG_POLICY_PROGRAMS_MAX 512
-
-enum mg_rule_kind { MG_RULE_MATCH, MG_RULE_AUTO };
-
-struct mg_rule {
-	uint8_t kind;
-	bool kernel;     /* "!" */
-	bool any_family; /* no address was given */
-	uint8_t prefix;  /* within the address' family */
-	struct mg_addr addr;
-	uint16_t port_first;
-	uint16_t port_last;
-};
 
 struct mg_rules {
 	uint32_t nr;

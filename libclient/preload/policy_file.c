@@ -129,6 +129,8 @@ static int read_line(struct parser *p, char *line)
 	if (text == line && !(p->inside && text[0] == '-')) {
 		err = p->inside ? finish(p) : 0;
 		p->inside = strcmp(text, "preload:") == 0;
+		if (!p->inside && strncmp(text, "preload:", 8) == 0)
+			return -EINVAL; /* {a: b} in one line is not read here: better said than ignored */
 		return err;
 	}
 	return p->inside ? read_inside(p, text) : 0;

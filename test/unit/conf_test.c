@@ -211,7 +211,14 @@ static void a_whole_file(void **state)
 			 "  rcvbuf_bytes: 256K\n"
 			 "  user_timeout_ms: off\n"
 			 "  congestion_control: reno\n"
-			 "ipc: {grpc: {enabled: no, listen: []}}\n";
+			 "ipc: {grpc: {enabled: no, listen: []}}\n"
+			 "preload:\n"
+			 "  listen: [\"!:22\", auto]\n"
+			 "  connect:\n"
+			 "    - \"[fd00::1]:443\"\n"
+			 "    - 10.0.0.0/8:80-90\n"
+			 "  programs: [\"!sshd\"]\n"
+			 "  absent: refuse\n";
 	struct mg_conf_err err;
 	struct mg_addr a = mg_addr_v4(0x0a0000fe);
 
@@ -247,6 +254,10 @@ static void a_whole_file(void **state)
 	assert_int_equal(conf.tcp.congestion_control, MG_CONF_CC_RENO);
 	assert_true(conf.tcp.keepalive);
 	assert_false(conf.ipc.grpc.enabled);
+	assert_string_equal(conf.preload.listen[0], "!:22");
+	assert_string_equal(conf.preload.connect[1], "10.0.0.0/8:80-90");
+	assert_string_equal(conf.preload.programs[0], "!sshd");
+	assert_int_equal(conf.preload.absent, MG_CONF_ABSENT_REFUSE);
 	assert_int_equal(mg_conf_port_index(&conf, "p1"), 1);
 	assert_int_equal(mg_conf_port_index(&conf, "p2"), -1);
 	assert_int_equal(mg_conf_port_for(&conf, &a), 0);
@@ -390,6 +401,14 @@ static void wrong_values(void **state)
 		  "f.yaml:4: fastpath.cores[1]: found \"1024\", allowed: 0..1023 (core numbers)" },
 		{ "ipc: {grpc: {listen: [nowhere]}}",
 		  "f.yaml:1: ipc.grpc.listen[0]: found \"nowhere\", allowed: HOST:PORT or unix:/PATH" },
+		{ "preload:\n  listen: [\":80\", \":90-3\"]\n",
+		  "f.yaml:2: preload.listen[1]: found \":90-3\", allowed: auto, all, none, or "
+		  "[!]ADDRESS[/BITS][:PORT[-PORT]]" },
+		{ "preload:\n  programs: [/usr/sbin/nginx]\n",
+		  "f.yaml:2: preload.programs[0]: found \"/usr/sbin/nginx\", allowed: a program's name, or "
+		  "!NAME" },
+		{ "preload: {wildcard: all}\n",
+		  "f.yaml:1: preload.wildcard: found \"all\", allowed: both, mango or kernel" },
 		{ "ipc: {grpc: {listen: [\"localhost:70000\"]}}",
 		  "f.yaml:1: ipc.grpc.listen[0]: found \"localhost:70000\", allowed: HOST:PORT or unix:/PATH" },
 	};
@@ -735,6 +754,9 @@ static void other_value(const struct mg_conf_key *key, char *buf, size_t len)
 		break;
 	case MG_CONF_T_ENDPOINT:
 		(void)snprintf(buf, len, "127.0.0.1:1,unix:/tmp/x");
+		break;
+	case MG_CONF_T_RULE:
+		(void)snprintf(buf, len, "!:22,10.0.0.0/8:80-90");
 		break;
 	case MG_CONF_T_OBJECTS:
 		(void)snprintf(buf, len, "%s",

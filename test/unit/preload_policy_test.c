@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "libclient/preload/policy.h"
@@ -174,6 +176,32 @@ static void settings_file(void **state)
 	assert_int_equal(connects(&p, "10.77.0.3", 22), MG_TO_KERNEL);
 }
 
+/* mangod's own example: one file serves both. */
+static void settings_from_mangods_file(void **state)
+{
+	const char *root = getenv("MANGO_SRC");
+	struct mg_policy p, plain;
+	static char text[1 << 17];
+	char path[512];
+	uint32_t line;
+	size_t n;
+	FILE *in;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/config/mangod.yaml", root != NULL ? root : ".");
+	in = fopen(path, "r");
+	assert_non_null(in);
+	n = fread(text, 1, sizeof(text) - 1, in);
+	(void)fclose(in); /* was only read */
+	text[n] = '\0';
+	assert_non_null(strstr(text, "\npreload:\n"));
+	mg_policy_init(&p);
+	mg_policy_init(&plain);
+	if (mg_policy_parse(&p, text, &line) != 0)
+		fail_msg("%s:%u", path, line);
+	assert_memory_equal(&p, &plain, sizeof(p));
+}
+
 static void settings_file_is_strict(void **state)
 {
 	static const struct {
@@ -186,6 +214,7 @@ static void settings_file_is_strict(void **state)
 		{ "preload:\n  listens: auto\nlog: x\n", 3 },
 		{ "preload:\n  listen: [a\n", 2 },
 		{ "preload:\n\tlisten: auto\n", 2 },
+		{ "log:\n  level: info\npreload: {loopback: yes}\n", 3 },
 	};
 	struct mg_policy p;
 	uint32_t line;
@@ -210,6 +239,7 @@ int main(void)
 		cmocka_unit_test(refuses_what_is_no_rule),
 		cmocka_unit_test(programs),
 		cmocka_unit_test(settings_file),
+		cmocka_unit_test(settings_from_mangods_file),
 		cmocka_unit_test(settings_file_is_strict),
 	};
 
