@@ -66,6 +66,31 @@ def resources():
     return {"descriptors": len(os.listdir(f"/proc/{pid}/fd")), "regions": len(maps)}
 
 
+def holdings():
+    return counts(), resources()
+
+
+def settled_holdings():
+    """What is held when nothing is on its way any more: the daemon closes its end of a tool's connection after the tool."""
+    last, same = None, 0
+    deadline = time.monotonic() + 10
+    while same < 5:
+        now = holdings()
+        same = same + 1 if now == last else 0
+        last = now
+        expect(time.monotonic() < deadline, f"what the daemon holds does not settle: {now}")
+        time.sleep(0.01)
+    return last
+
+
+def expect_freed(before, seconds):
+    """All but what was held before is given back in time."""
+    deadline = time.monotonic() + seconds
+    while (now := holdings()) != before:
+        expect(time.monotonic() < deadline, f"not freed within {seconds} s: held {before} before, {now} now")
+        time.sleep(0.02)
+
+
 def rss_mib():
     with open(f"/proc/{bed.daemon.pid}/status") as f:
         return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) / 1024
@@ -460,7 +485,7 @@ def bad_messages():
 
 def test_bad_messages():
     with Traffic():
-        before = resources()
+        before = settled_holdings()
         for what, data in bad_messages():
             raw = rc.Raw(attach_path())
             try:
@@ -471,7 +496,7 @@ def test_bad_messages():
             expect(reply is None or reply.status < 0, f"{what} was answered by status {reply and reply.status}")
             raw.close()
         expect_alive()
-        wait_for("everything is closed", lambda: resources() == before, 5)
+        expect_freed(before, 5)
 
 
 def connect_item(local, remote, port):
@@ -823,9 +848,8 @@ def hostile(function, must_go):
     def one():
         rng = random.Random(SEED)
         abi = rc.abi_hash(attach_path())
-        before = None
         with Traffic():
-            before = (counts(), resources())
+            before = settled_holdings()
             h = Hostile(abi)
             try:
                 function(h.raw, h.windows[0], rng)
@@ -835,7 +859,7 @@ def hostile(function, must_go):
             finally:
                 h.end()
             try:
-                wait_for("everything of it is freed", lambda: (counts(), resources()) == before, 3)
+                expect_freed(before, 3)
             finally:
                 end_thieves()
         wait_for("all is over", lambda: counts() == {"sessions": 0, "connections": 0, "listeners": 0}, 5)
@@ -901,8 +925,7 @@ def test_kills():
     stop_file = bed.path("stop")
     log = open(bed.path("victims.log"), "ab")
     with Traffic():
-        time.sleep(0.2)
-        before, held = counts(), resources()
+        before = settled_holdings()
         peer = bed.peer_start(sink_and_poke, stop_file)
         rss = None
         for i in range(KILLS):
@@ -916,7 +939,7 @@ def test_kills():
             if i == KILLS // 3:
                 rss = rss_mib()
         expect_alive()
-        wait_for("all of theirs is gone", lambda: (counts(), resources()) == (before, held), 5)
+        expect_freed(before, 5)
         grown = rss_mib() - rss
         expect(grown < 20, f"the daemon grew by {grown:.0f} MiB")
         open(stop_file, "w").close()

@@ -94,21 +94,17 @@ def chat_peer(port, seconds):
                     torn += line != line[:1] * 63 + b"\n"
 
 
-def settled():
-    return control.counts(), control.resources()
-
-
 def same_again(before, what):
     try:
-        wait_for(what, lambda: settled() == before, 10)
+        wait_for(what, lambda: control.holdings() == before, 10)
     except Failure:
-        raise Failure(f"{what}: found {settled()}, wanted {before}; {bed.ctl('sessions').stdout}"
+        raise Failure(f"{what}: found {control.holdings()}, wanted {before}; {bed.ctl('sessions').stdout}"
                       f"{bed.ctl('listeners').stdout}{bed.ctl('connections').stdout}")
 
 
 def test_shared_listener():
     """Children accept from their parent's listener; it outlives the parent and ends with the last of them."""
-    before = settled()
+    before = control.settled_holdings()
     server = Forker()
     bed.peer(ask_often, 20)
     server.kill(server.process.pid)
@@ -125,7 +121,7 @@ def test_shared_listener():
 
 def test_shared_connection():
     """Several processes write whole lines into one connection; it ends with the last of them, by FIN or reset."""
-    before = settled()
+    before = control.settled_holdings()
     peer = bed.peer_start(chat_peer, CHAT_PORT, 20)
     time.sleep(0.3)
     server = Forker(chat=True)
@@ -173,7 +169,7 @@ def test_kills():
     """Any process at any moment, again and again; others' connections go on, and the daemon has all back."""
     rng = random.Random(SEED)
     with control.Traffic():
-        before = settled()
+        before = control.settled_holdings()
         rss = None
         killed = rounds = 0
         while killed < KILLS:
@@ -212,7 +208,7 @@ def talk(addr, port):
 
 def test_local():
     """Connections to mangod's own address, with one worker and with two; 127/8 is not mangod's by default."""
-    before = settled()
+    before = control.settled_holdings()
     talk(DUT_ADDR, 9600)
     agent = bed.agent()
     agent.error("connect c 127.0.0.1 9600", "ENETUNREACH")
