@@ -2,19 +2,12 @@
 /*
  * connections.c - mangoctl connections.
  */
-#include <errno.h>
-
-#include "daemon/cli/cli.h"
 #include "daemon/cli/endpoint.h"
-#include "daemon/cli/table.h"
+#include "daemon/cli/list.h"
 
-struct output {
-	struct cli_table table;
-	json_t *list;
-};
-
-static void add_row(struct cli_table *t, const struct mango_connection_info *c)
+static void add_row(struct cli_table *t, const void *item)
 {
+	const struct mango_connection_info *c = item;
 	char text[CLI_ENDPOINT_MAX], num[CLI_SHORT_MAX];
 
 	cli_table_cell(t, "%s", c->state);
@@ -79,8 +72,9 @@ static json_t *numbers_json(const struct mango_connection_info *c)
 	return object;
 }
 
-static json_t *row_json(const struct mango_connection_info *c)
+static json_t *row_json(const void *item)
 {
+	const struct mango_connection_info *c = item;
 	char local[CLI_ENDPOINT_MAX], remote[CLI_ENDPOINT_MAX];
 	json_t *numbers = numbers_json(c);
 	json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b}", "state", c->state,
@@ -98,41 +92,22 @@ static json_t *row_json(const struct mango_connection_info *c)
 	return row;
 }
 
-static int add(const void *item, void *arg)
-{
-	struct output *out = arg;
+static const char *const heads[] = { "STATE",    "LOCAL", "PEER",      ">PID",    ">WORKER",
+				     ">RX",      ">TX",   ">RTT",      ">RTO",    "CC",
+				     "PHASE",    ">CWND", ">SSTHRESH", ">PACE/S", ">IN FLIGHT",
+				     ">RETRANS", ">AGE" };
 
-	if (out->list == NULL)
-		add_row(&out->table, item);
-	else if (json_array_append_new(out->list, row_json(item)) != 0)
-		return -ENOMEM;
-	return 0;
-}
+static const struct cli_list list = {
+	.name = "connections",
+	.query = MANGO_QUERY_CONNECTIONS,
+	.heads = heads,
+	.nr_heads = sizeof(heads) / sizeof(heads[0]),
+	.add_row = add_row,
+	.row_json = row_json,
+};
 
 int cli_connections(struct cli *cli, int argc, char **argv)
 {
-	static const char *const heads[] = { "STATE",     "LOCAL",   "PEER",       ">PID",
-					     ">WORKER",   ">RX",     ">TX",        ">RTT",
-					     ">RTO",      "CC",      "PHASE",      ">CWND",
-					     ">SSTHRESH", ">PACE/S", ">IN FLIGHT", ">RETRANS",
-					     ">AGE" };
-	struct output out = { .list = cli->json ? json_array() : NULL };
-	int error, code = CLI_OK;
-
 	(void)argv; /* there must be none */
-	if (argc > 1) {
-		json_decref(out.list);
-		return cli_usage(cli, "connections takes no arguments");
-	}
-	cli_table_init(&out.table, heads, sizeof(heads) / sizeof(heads[0]));
-	error = mango_ipc_query(cli->ipc, MANGO_QUERY_CONNECTIONS, add, &out);
-	if (error == 0 && cli->json)
-		code = cli_print_json_take(cli, json_pack("{s:O}", "connections", out.list));
-	else if (error == 0)
-		error = cli_table_print(&out.table, cli->out);
-	if (error < 0)
-		code = cli_failed(cli, "connections", error);
-	json_decref(out.list);
-	cli_table_free(&out.table);
-	return code;
+	return cli_list_run(&list, cli, argc);
 }

@@ -2,19 +2,12 @@
 /*
  * listeners.c - mangoctl listeners.
  */
-#include <errno.h>
-
-#include "daemon/cli/cli.h"
 #include "daemon/cli/endpoint.h"
-#include "daemon/cli/table.h"
+#include "daemon/cli/list.h"
 
-struct output {
-	struct cli_table table;
-	json_t *list;
-};
-
-static void add_row(struct cli_table *t, const struct mango_listener_info *l)
+static void add_row(struct cli_table *t, const void *item)
 {
+	const struct mango_listener_info *l = item;
 	char text[CLI_ENDPOINT_MAX];
 
 	cli_table_cell(t, "%s", cli_endpoint(&l->local, text));
@@ -26,8 +19,9 @@ static void add_row(struct cli_table *t, const struct mango_listener_info *l)
 	cli_table_cell(t, "%llu", (unsigned long long)l->dropped);
 }
 
-static json_t *row_json(const struct mango_listener_info *l)
+static json_t *row_json(const void *item)
 {
+	const struct mango_listener_info *l = item;
 	char text[CLI_ENDPOINT_MAX];
 
 	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "local",
@@ -39,38 +33,20 @@ static json_t *row_json(const struct mango_listener_info *l)
 			 l->guarded);
 }
 
-static int add(const void *item, void *arg)
-{
-	struct output *out = arg;
+static const char *const heads[] = { "LOCAL",    ">PID",      ">BACKLOG", ">PENDING",
+				     ">EMBRYOS", ">ACCEPTED", ">DROPPED" };
 
-	if (out->list == NULL)
-		add_row(&out->table, item);
-	else if (json_array_append_new(out->list, row_json(item)) != 0)
-		return -ENOMEM;
-	return 0;
-}
+static const struct cli_list list = {
+	.name = "listeners",
+	.query = MANGO_QUERY_LISTENERS,
+	.heads = heads,
+	.nr_heads = sizeof(heads) / sizeof(heads[0]),
+	.add_row = add_row,
+	.row_json = row_json,
+};
 
 int cli_listeners(struct cli *cli, int argc, char **argv)
 {
-	static const char *const heads[] = { "LOCAL",    ">PID",      ">BACKLOG", ">PENDING",
-					     ">EMBRYOS", ">ACCEPTED", ">DROPPED" };
-	struct output out = { .list = cli->json ? json_array() : NULL };
-	int error, code = CLI_OK;
-
 	(void)argv; /* there must be none */
-	if (argc > 1) {
-		json_decref(out.list);
-		return cli_usage(cli, "listeners takes no arguments");
-	}
-	cli_table_init(&out.table, heads, sizeof(heads) / sizeof(heads[0]));
-	error = mango_ipc_query(cli->ipc, MANGO_QUERY_LISTENERS, add, &out);
-	if (error == 0 && cli->json)
-		code = cli_print_json_take(cli, json_pack("{s:O}", "listeners", out.list));
-	else if (error == 0)
-		error = cli_table_print(&out.table, cli->out);
-	if (error < 0)
-		code = cli_failed(cli, "listeners", error);
-	json_decref(out.list);
-	cli_table_free(&out.table);
-	return code;
+	return cli_list_run(&list, cli, argc);
 }
