@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libclient/core/iov.h"
 #include "libclient/core/listener.h"
 #include "libclient/core/share.h"
 
@@ -194,15 +195,6 @@ static uint32_t copy_spans(const struct iovec *iov, int nr, const struct mg_span
 	return total;
 }
 
-static uint64_t iov_bytes(const struct iovec *iov, int nr)
-{
-	uint64_t bytes = 0;
-
-	for (int i = 0; i < nr; i++)
-		bytes += iov[i].iov_len;
-	return bytes;
-}
-
 /* Nothing was readable: why? 1: something is now. */
 static int why_empty(const struct mg_conn *conn)
 {
@@ -351,7 +343,7 @@ void mg_conn_commit(struct mg_conn *conn, uint32_t n)
 static int64_t send_bytes(struct mg_conn *conn, const struct iovec *iov, int nr, bool urgent)
 {
 	struct mg_span spans[2];
-	int64_t n = mg_conn_reserve(conn, iov_bytes(iov, nr), spans);
+	int64_t n = mg_conn_reserve(conn, mg_iov_bytes(iov, nr), spans);
 
 	if (n <= 0)
 		return n;

@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "libclient/core/clock.h"
+#include "libclient/core/iov.h"
 #include "libclient/mango/handle.h"
 #include "libclient/mango/mirror.h"
 
@@ -63,45 +64,18 @@ int mg_socket_recvv(struct mg_socket *sock, const struct iovec *iov, int nr, siz
 	return 0;
 }
 
-/* What is left of the pieces after `skip` bytes, as many as fit into out[PIECES_MAX]; returns how many. */
-static int rest(const struct iovec *iov, int nr, uint64_t skip, struct iovec *out)
-{
-	int n = 0;
-
-	for (int i = 0; i < nr && n < PIECES_MAX; i++) {
-		if (skip >= iov[i].iov_len) {
-			skip -= iov[i].iov_len;
-			continue;
-		}
-		out[n].iov_base = (char *)iov[i].iov_base + skip;
-		out[n].iov_len = iov[i].iov_len - skip;
-		skip = 0;
-		n++;
-	}
-	return n;
-}
-
-static uint64_t iov_bytes(const struct iovec *iov, int nr)
-{
-	uint64_t bytes = 0;
-
-	for (int i = 0; i < nr; i++)
-		bytes += iov[i].iov_len;
-	return bytes;
-}
-
 /* Sends until everything is taken, or something stands in the way, which is returned. */
 static int send_loop(struct mg_socket *sock, const struct iovec *iov, int nr, bool urgent,
 		     uint64_t *ret_done)
 {
-	uint64_t bytes = iov_bytes(iov, nr);
+	uint64_t bytes = mg_iov_bytes(iov, nr);
 	struct mg_conn *conn = sock->conn;
 	struct iovec left[PIECES_MAX];
 	uint64_t deadline_ns = 0;
 
 	while (*ret_done < bytes) {
 		uint32_t key = mg_ctx_key(&conn->src.seq);
-		int pieces = rest(iov, nr, *ret_done, left);
+		int pieces = mg_iov_rest(iov, nr, *ret_done, left, PIECES_MAX);
 		int64_t n = urgent ? mg_conn_send_urgent(conn, left, pieces)
 				   : mg_conn_send(conn, left, pieces);
 		int err;
@@ -144,7 +118,7 @@ static int sendv(struct mg_socket *sock, const struct iovec *iov, int nr, bool u
 	if (sock->kind != MG_SOCK_CONN)
 		return sock->kind == MG_SOCK_CLOSED ? -EBADF : -ENOTCONN;
 	if (ret == NULL && sock->opts.nonblocking)
-		err = check_fits(sock, iov_bytes(iov, nr));
+		err = check_fits(sock, mg_iov_bytes(iov, nr));
 	if (err == 0)
 		err = send_loop(sock, iov, nr, urgent, &done);
 	mg_socket_touched(sock);

@@ -5,37 +5,16 @@
 #include <signal.h>
 
 #include "libclient/core/clock.h"
+#include "libclient/core/iov.h"
 #include "libclient/preload/sock.h"
 #include "libclient/preload/sys.h"
 
 /* Calls that found nothing look so often whether they ask the right socket. */
 #define STALE_LOOK_EVERY 64u
 
-/* What is left of the pieces after `skip` bytes, as many as fit into out[MG_SOCK_IOV_MAX]; returns how many. */
 static int rest(const struct iovec *iov, int nr, uint64_t skip, struct iovec *out)
 {
-	int n = 0;
-
-	for (int i = 0; i < nr && n < MG_SOCK_IOV_MAX; i++) {
-		if (skip >= iov[i].iov_len) {
-			skip -= iov[i].iov_len;
-			continue;
-		}
-		out[n].iov_base = (char *)iov[i].iov_base + skip;
-		out[n].iov_len = iov[i].iov_len - skip;
-		skip = 0;
-		n++;
-	}
-	return n;
-}
-
-static uint64_t total(const struct iovec *iov, int nr)
-{
-	uint64_t bytes = 0;
-
-	for (int i = 0; i < nr; i++)
-		bytes += iov[i].iov_len;
-	return bytes;
+	return mg_iov_rest(iov, nr, skip, out, MG_SOCK_IOV_MAX);
 }
 
 /* An end by an error is told once; then it is an end of the stream, or a broken pipe. */
@@ -100,7 +79,7 @@ static int64_t recv_once(struct mg_sock *s, const struct iovec *iov, int nr, uin
 	if (mg_unlikely(n < 0))
 		return n;
 	if (mg_unlikely((flags & MSG_TRUNC) != 0))
-		n = mg_conn_skip(s->conn, total(iov, nr) - done);
+		n = mg_conn_skip(s->conn, mg_iov_bytes(iov, nr) - done);
 	else if (mg_likely(done == 0 && nr <= MG_SOCK_IOV_MAX))
 		n = mg_conn_recv(s->conn, iov, nr, (flags & MSG_PEEK) != 0);
 	else
@@ -141,7 +120,8 @@ static int64_t recv_nothing(int fd, struct mg_sock *s, int flags)
 static int64_t recv_slow(int fd, struct mg_sock *s, const struct iovec *iov, int nr, int flags,
 			 uint64_t got)
 {
-	uint64_t bytes = total(iov, nr), target = target_of(s, bytes, flags), deadline_ns = 0;
+	uint64_t bytes = mg_iov_bytes(iov, nr), target = target_of(s, bytes, flags),
+		 deadline_ns = 0;
 	bool wait = !atomic_load_explicit(&s->nonblock, memory_order_relaxed) &&
 		    (flags & MSG_DONTWAIT) == 0;
 	bool peek = (flags & MSG_PEEK) != 0;
@@ -234,7 +214,7 @@ int64_t mg_sock_recv(int fd, struct mg_sock *s, const struct iovec *iov, int nr,
 
 	if (mg_unlikely((flags & (MSG_OOB | MSG_ERRQUEUE)) != 0))
 		return (flags & MSG_OOB) != 0 ? recv_urgent(s, iov, nr, flags) : -EAGAIN;
-	if (mg_unlikely(total(iov, nr) == 0))
+	if (mg_unlikely(mg_iov_bytes(iov, nr) == 0))
 		return recv_nothing(fd, s, flags);
 	if (mg_unlikely((mg_window_wflags(&s->conn->w) & MG_SHM_WF_URG) != 0)) {
 		pieces = cut_at_mark(s, iov, nr, cut);
@@ -246,7 +226,7 @@ int64_t mg_sock_recv(int fd, struct mg_sock *s, const struct iovec *iov, int nr,
 	n = recv_once(s, iov, nr, 0, flags);
 	if (mg_likely(n > 0) &&
 	    (mg_likely((flags & MSG_WAITALL) == 0) || (flags & MSG_PEEK) == 0) &&
-	    (uint64_t)n >= target_of(s, total(iov, nr), flags))
+	    (uint64_t)n >= target_of(s, mg_iov_bytes(iov, nr), flags))
 		return n;
 	if (n > 0)
 		return recv_slow(fd, s, iov, nr, flags, (flags & MSG_PEEK) != 0 ? 0 : (uint64_t)n);
@@ -295,7 +275,7 @@ static bool ask_for_room(struct mg_sock *s)
 static int64_t send_slow(int fd, struct mg_sock *s, const struct iovec *iov, int nr, int flags,
 			 uint64_t done)
 {
-	uint64_t bytes = total(iov, nr), deadline_ns = 0;
+	uint64_t bytes = mg_iov_bytes(iov, nr), deadline_ns = 0;
 	bool wait = !atomic_load_explicit(&s->nonblock, memory_order_relaxed) &&
 		    (flags & MSG_DONTWAIT) == 0;
 	int64_t n = 0;
@@ -325,7 +305,7 @@ int64_t mg_sock_send(int fd, struct mg_sock *s, const struct iovec *iov, int nr,
 {
 	int64_t n = send_once(s, iov, nr, 0, flags);
 
-	if (mg_likely(n > 0 && (uint64_t)n == total(iov, nr)))
+	if (mg_likely(n > 0 && (uint64_t)n == mg_iov_bytes(iov, nr)))
 		return n;
 	if (n >= 0 || n == -EAGAIN)
 		return n == 0 ? 0 : send_slow(fd, s, iov, nr, flags, n > 0 ? (uint64_t)n : 0);
