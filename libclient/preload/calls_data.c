@@ -307,10 +307,10 @@ MG_EXPORT ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags
 	return recv(fd, buf, n, flags);
 }
 
-MG_EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags,
-				 struct sockaddr *addr, socklen_t *len)
+MG_EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t buflen, int flags,
+				 struct sockaddr *addr, socklen_t *addrlen)
 {
-	if (n > room)
+	if (len > buflen)
 		abort();
-	return recvfrom(fd, buf, n, flags, addr, len);
+	return recvfrom(fd, buf, len, flags, addr, addrlen);
 }

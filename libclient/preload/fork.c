@@ -125,6 +125,23 @@ struct environment {
 	size_t bytes;
 };
 
+/* Zeroed memory of its own; NULL when there is none. */
+static char **pages(size_t bytes)
+{
+	long p = mg_sys(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			-1, 0);
+
+	return p < 0 && p > -4096 ? NULL : (char **)p;
+}
+
+static void drop_pages(char **p, size_t bytes)
+{
+	int saved = errno;
+
+	(void)mg_sys(SYS_munmap, p, bytes);
+	errno = saved;
+}
+
 static bool is_session(const char *entry)
 {
 	return strncmp(entry, "MANGO_SESSION=", 14) == 0;
@@ -135,17 +152,19 @@ static bool is_session(const char *entry)
  * (nginx's upgrade) still hands sockets on, and they need us there.
  */
 #define KEPT_MAX 32
-static char *kept[KEPT_MAX];
-static size_t nr_kept;
+static struct {
+	char *entries[KEPT_MAX];
+	size_t n;
+} kept;
 
 static void keep_environment(void)
 {
-	for (char **v = environ; v != NULL && *v != NULL && nr_kept < KEPT_MAX; v++) {
+	for (char **v = environ; v != NULL && *v != NULL && kept.n < KEPT_MAX; v++) {
 		if (strncmp(*v, "LD_PRELOAD=", 11) != 0 &&
 		    (strncmp(*v, "MANGO_", 6) != 0 || is_session(*v)))
 			continue;
-		kept[nr_kept] = strdup(*v);
-		nr_kept += kept[nr_kept] != NULL;
+		kept.entries[kept.n] = strdup(*v);
+		kept.n += kept.entries[kept.n] != NULL;
 	}
 }
 
@@ -164,52 +183,50 @@ static struct environment with_session(char *const env[])
 	const char *session = mg_face_session();
 	struct environment e = { .env = (char **)(uintptr_t)env };
 	size_t n = 0, k = 0;
-	long p;
+	char **copy;
 
 	if (session == NULL || env == NULL)
 		return e;
 	while (env[n] != NULL)
 		n++;
-	e.bytes = (n + 2 + nr_kept) * sizeof(char *);
-	p = mg_sys(SYS_mmap, NULL, e.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		   0);
-	if (p < 0 && p > -4096) {
-		e.bytes = 0;
+	copy = pages((n + 2 + kept.n) * sizeof(char *));
+	if (copy == NULL)
 		return e;
-	}
-	e.env = (char **)p;
+	e = (struct environment){ copy, (n + 2 + kept.n) * sizeof(char *) };
 	for (size_t i = 0; i < n; i++) {
 		if (!is_session(env[i]))
 			e.env[k++] = env[i];
 	}
-	for (size_t i = 0; i < nr_kept; i++) {
-		if (!has_name(env, kept[i]))
-			e.env[k++] = kept[i];
+	for (size_t i = 0; i < kept.n; i++) {
+		if (!has_name(env, kept.entries[i]))
+			e.env[k++] = kept.entries[i];
 	}
 	e.env[k] = (char *)(uintptr_t)session;
 	return e;
 }
 
-static void drop(const struct environment *e)
+/* What the next program gets in place of env: guards stand for its sockets, and it can join them. */
+static struct environment hand_over(char *const env[])
 {
-	int saved = errno;
+	mg_guard_all();
+	return with_session(env);
+}
 
+/* It did not come to that, or not in this process. */
+static void take_back(const struct environment *e)
+{
 	if (e->bytes > 0)
-		(void)mg_sys(SYS_munmap, e->env, e->bytes);
-	errno = saved;
+		drop_pages(e->env, e->bytes);
 }
 
 /* ---- exec ---- */
 
 MG_EXPORT int execve(const char *path, char *const argv[], char *const env[])
 {
-	struct environment e;
-	int r;
+	struct environment e = hand_over(env);
+	int r = MG_REAL(execve)(path, argv, e.env);
 
-	mg_guard_all();
-	e = with_session(env);
-	r = MG_REAL(execve)(path, argv, e.env);
-	drop(&e);
+	take_back(&e);
 	return r;
 }
 
@@ -220,13 +237,10 @@ MG_EXPORT int execv(const char *path, char *const argv[])
 
 MG_EXPORT int execvpe(const char *file, char *const argv[], char *const env[])
 {
-	struct environment e;
-	int r;
+	struct environment e = hand_over(env);
+	int r = MG_REAL(execvpe)(file, argv, e.env);
 
-	mg_guard_all();
-	e = with_session(env);
-	r = MG_REAL(execvpe)(file, argv, e.env);
-	drop(&e);
+	take_back(&e);
 	return r;
 }
 
@@ -237,110 +251,87 @@ MG_EXPORT int execvp(const char *file, char *const argv[])
 
 MG_EXPORT int fexecve(int fd, char *const argv[], char *const env[])
 {
-	struct environment e;
-	int r;
+	struct environment e = hand_over(env);
+	int r = MG_REAL(fexecve)(fd, argv, e.env);
 
-	mg_guard_all();
-	e = with_session(env);
-	r = MG_REAL(fexecve)(fd, argv, e.env);
-	drop(&e);
+	take_back(&e);
 	return r;
 }
 
-/* Words of execl() and its kin, in pages of their own. */
-#define WORDS_MAX 4096
+/* ---- execl() and its kin ---- */
 
-static char **words(const char *first, va_list args, char ***ret_env)
+#define WORDS_MAX 4096
+#define WORDS_BYTES (WORDS_MAX * sizeof(char *))
+
+typedef int exec_fn(const char *name, char *const argv[], char *const env[]);
+
+/* Words in pages of their own; behind the NULL that ends them the environment may follow. */
+static int exec_words(exec_fn *exec, const char *name, const char *first, va_list args,
+		      bool env_follows)
 {
-	long p = mg_sys(SYS_mmap, NULL, WORDS_MAX * sizeof(char *), PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	char **argv = (char **)p;
+	char **argv = pages(WORDS_BYTES);
+	int r = -1;
 	size_t n = 0;
 
-	if (p < 0 && p > -4096)
-		return NULL;
+	if (argv == NULL) {
+		errno = ENOMEM;
+		return -1;
+	}
 	argv[n] = (char *)(uintptr_t)first;
 	while (argv[n] != NULL && n + 1 < WORDS_MAX)
 		argv[++n] = va_arg(args, char *);
-	if (ret_env != NULL)
-		*ret_env = va_arg(args, char **);
-	return argv;
-}
-
-static int too_many(void)
-{
-	errno = ENOMEM;
-	return -1;
-}
-
-static void drop_words(char **argv)
-{
-	int saved = errno;
-
-	(void)mg_sys(SYS_munmap, argv, WORDS_MAX * sizeof(char *));
-	errno = saved;
+	if (argv[n] == NULL)
+		r = exec(name, argv, env_follows ? va_arg(args, char **) : environ);
+	else
+		errno = E2BIG;
+	drop_pages(argv, WORDS_BYTES);
+	return r;
 }
 
 MG_EXPORT int execl(const char *path, const char *arg, ...)
 {
 	va_list args;
-	char **argv;
-	int r = -1;
+	int r;
 
 	va_start(args, arg);
-	argv = words(arg, args, NULL);
+	r = exec_words(execve, path, arg, args, false);
 	va_end(args);
-	if (argv == NULL)
-		return too_many();
-	r = execve(path, argv, environ);
-	drop_words(argv);
 	return r;
 }
 
 MG_EXPORT int execlp(const char *file, const char *arg, ...)
 {
 	va_list args;
-	char **argv;
-	int r = -1;
+	int r;
 
 	va_start(args, arg);
-	argv = words(arg, args, NULL);
+	r = exec_words(execvpe, file, arg, args, false);
 	va_end(args);
-	if (argv == NULL)
-		return too_many();
-	r = execvpe(file, argv, environ);
-	drop_words(argv);
 	return r;
 }
 
 MG_EXPORT int execle(const char *path, const char *arg, ...)
 {
-	char **argv, **env = NULL;
 	va_list args;
-	int r = -1;
+	int r;
 
 	va_start(args, arg);
-	argv = words(arg, args, &env);
+	r = exec_words(execve, path, arg, args, true);
 	va_end(args);
-	if (argv == NULL)
-		return too_many();
-	r = execve(path, argv, env);
-	drop_words(argv);
 	return r;
 }
+
+/* ---- spawn ---- */
 
 MG_EXPORT int posix_spawn(pid_t *restrict pid, const char *restrict path,
 			  const posix_spawn_file_actions_t *actions,
 			  const posix_spawnattr_t *restrict attr, char *const argv[restrict],
 			  char *const env[restrict])
 {
-	struct environment e;
-	int r;
+	struct environment e = hand_over(env);
+	int r = MG_REAL(posix_spawn)(pid, path, actions, attr, argv, e.env);
 
-	mg_guard_all();
-	e = with_session(env);
-	r = MG_REAL(posix_spawn)(pid, path, actions, attr, argv, e.env);
-	drop(&e);
+	take_back(&e);
 	return r;
 }
 
@@ -349,12 +340,9 @@ MG_EXPORT int posix_spawnp(pid_t *restrict pid, const char *restrict file,
 			   const posix_spawnattr_t *restrict attr, char *const argv[restrict],
 			   char *const env[restrict])
 {
-	struct environment e;
-	int r;
+	struct environment e = hand_over(env);
+	int r = MG_REAL(posix_spawnp)(pid, file, actions, attr, argv, e.env);
 
-	mg_guard_all();
-	e = with_session(env);
-	r = MG_REAL(posix_spawnp)(pid, file, actions, attr, argv, e.env);
-	drop(&e);
+	take_back(&e);
 	return r;
 }

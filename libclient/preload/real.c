@@ -19,13 +19,13 @@ const struct mg_real *mg_real_find(void)
 {
 	void *p;
 
-#define X(name)                                 \
+#define MG_REAL_NAME(name)                      \
 	p = dlsym(RTLD_NEXT, #name);            \
 	if (p == NULL)                          \
 		p = (void *)(uintptr_t)missing; \
 	memcpy(&mg_real.name, &p, sizeof(p)); /* ISO C has no cast for this */
-	MG_REAL_LIST(X)
-#undef X
+#include "libclient/preload/real.def"
+#undef MG_REAL_NAME
 	/* release: pairs with the acquire in mg_real_table() */
 	atomic_store_explicit(&mg_real.ready, true, memory_order_release);
 	return &mg_real;

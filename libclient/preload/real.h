@@ -37,29 +37,10 @@ int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t fdslen);
 int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 		const sigset_t *sigmask, size_t fdslen);
 
-#define MG_REAL_LIST(X)                                                                            \
-	X(accept)                                                                                  \
-	X(accept4)                                                                                 \
-	X(bind)                                                                                    \
-	X(close)                                                                                   \
-	X(close_range)                                                                             \
-	X(closefrom)                                                                               \
-	X(connect) X(dprintf) X(dup) X(dup2) X(dup3) X(epoll_create) X(epoll_create1) X(epoll_ctl) \
-		X(epoll_pwait) X(epoll_pwait2) X(epoll_wait) X(execv) X(execve) X(execvp) X(       \
-			execvpe) X(fexecve) X(fcntl) X(fdopen) X(fileno) X(fileno_unlocked)        \
-			X(fork) X(getpeername) X(getsockname) X(getsockopt) X(ioctl) X(listen) X(  \
-				poll) X(posix_spawn) X(posix_spawnp) X(ppoll) X(pselect) X(read)   \
-				X(readv) X(recv) X(recvfrom) X(recvmmsg) X(recvmsg) X(select)      \
-					X(send) X(sendfile) X(sendmmsg) X(sendmsg) X(sendto)       \
-						X(setsockopt) X(shutdown) X(socket) X(socketpair)  \
-							X(splice) X(syscall) X(write) X(writev)    \
-								X(preadv2) X(pwritev2) X(isfdtype) \
-									X(sockatmark)
-
 struct mg_real {
-#define X(name) __typeof__(&name) name;
-	MG_REAL_LIST(X)
-#undef X
+#define MG_REAL_NAME(name) __typeof__(&name) name;
+#include "libclient/preload/real.def"
+#undef MG_REAL_NAME
 	_Atomic bool ready;
 };
 extern struct mg_real mg_real;
