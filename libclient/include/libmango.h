@@ -238,7 +238,7 @@ struct mango_connection_info {
 	const char *state;            /**< "established", ... */
 	const char *congestion;       /**< algorithm */
 	const char *congestion_phase; /**< what it does now: "slow start", "probe-bw-cruise", ... */
-	uint32_t pid; /**< of the process that gets its events; 0: of none */
+	uint32_t pid;                 /**< of the process that gets its events; 0: of none */
 	uint32_t worker;
 	uint32_t app; /**< number of the region */
 	bool guarded; /**< ends with its last descriptor, not with its process */

@@ -46,6 +46,14 @@ static inline struct mg_addr mg_addr_v4(uint32_t host_order)
 	return a;
 }
 
+/* 0.0.0.0 or ::, the address of no host. */
+static inline struct mg_addr mg_addr_any(bool v6)
+{
+	const struct mg_addr none = { { 0 } };
+
+	return v6 ? none : mg_addr_v4(0);
+}
+
 /* Host order; meaningful only when mg_addr_is_v4(). */
 static inline uint32_t mg_addr_to_v4(const struct mg_addr *a)
 {

@@ -290,8 +290,7 @@ static void op_call(struct in *in)
 	switch (what % 5) {
 	case 0:
 		msg = message(MG_CTL_TCP_LISTEN);
-		msg->listen[0] = (struct mg_ctl_listen){ .addr = v6 ? (struct mg_addr){ { 0 } }
-								    : mg_addr_v4(0),
+		msg->listen[0] = (struct mg_ctl_listen){ .addr = mg_addr_any(v6),
 							 .port = PORT,
 							 .backlog = u8(in) % 4 };
 		(void)mg_stack_request(stack, msg, now);

@@ -131,7 +131,7 @@ static void take_new(struct world *w)
 
 static void echo(struct world *w)
 {
-	char buf[4096];
+	char buf[4096] = { 0 };
 
 	for (int i = 0; i < CONNS_MAX; i++) {
 		struct iovec iov = { buf, sizeof(buf) };

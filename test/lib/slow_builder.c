@@ -442,7 +442,7 @@ void sb_listen(struct sb *b, uint32_t backlog)
 {
 	mg_ctl_init(b->msg, MG_CTL_TCP_LISTEN, 1, 1);
 	b->msg->listen[0] = (struct mg_ctl_listen){
-		.addr = b->v6 ? (struct mg_addr){ { 0 } } : mg_addr_v4(0),
+		.addr = mg_addr_any(b->v6),
 		.port = SB_PORT,
 		.backlog = backlog,
 		.cookie = 77,

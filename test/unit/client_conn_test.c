@@ -288,7 +288,7 @@ static void bulk_arrives_in_order(void **state)
 static void end_of_stream_is_zero(void **state)
 {
 	struct world w;
-	char c;
+	char c = 0;
 	size_t n = 99;
 
 	(void)state;

@@ -296,7 +296,7 @@ static void a_descriptor_shows_data(void **state)
 {
 	struct world w;
 	size_t n;
-	char c;
+	char c = 0;
 	int fd;
 
 	(void)state;

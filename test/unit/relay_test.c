@@ -74,7 +74,7 @@ static uint32_t drain(uint32_t *ret_numbers, uint32_t max)
 	while ((f = relay_link_take(&l, UINT64_MAX)) != NULL) {
 		assert_true(f->due_ns >= last_ns);
 		last_ns = f->due_ns;
-		if (n < max)
+		if (ret_numbers != NULL && n < max)
 			ret_numbers[n] = number_of(f);
 		n++;
 		free(f);
@@ -136,7 +136,7 @@ static void some_are_lost_doubled_and_held_back(void **state)
 
 static void the_same_seed_is_the_same_fate(void **state)
 {
-	uint32_t a[400], b[400], n[2];
+	uint32_t numbers[2][400], n[2];
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
@@ -145,10 +145,10 @@ static void the_same_seed_is_the_same_fate(void **state)
 		relay_link_set(&l, "burst_ppm", 20000);
 		relay_link_set(&l, "burst_len", 5);
 		offer(400, SEC + (uint64_t)i * 77 * MS);
-		n[i] = drain(i == 0 ? a : b, 400);
+		n[i] = drain(numbers[i], 400);
 	}
 	assert_int_equal(n[0], n[1]);
-	assert_memory_equal(a, b, n[0] * sizeof(a[0]));
+	assert_memory_equal(numbers[0], numbers[1], n[0] * sizeof(numbers[0][0]));
 }
 
 static void bursts_take_frames_in_a_row(void **state)

@@ -590,7 +590,7 @@ static int listen_at(struct sb *b, uint32_t addr, uint16_t port, uint16_t flags)
 {
 	mg_ctl_init(b->msg, MG_CTL_TCP_LISTEN, 1, 1);
 	b->msg->listen[0] = (struct mg_ctl_listen){
-		.addr = SB_V6 && addr == 0 ? (struct mg_addr){ { 0 } } : mg_addr_v4(addr),
+		.addr = addr == 0 ? mg_addr_any(SB_V6) : mg_addr_v4(addr),
 		.port = port,
 		.flags = flags,
 		.backlog = 4,
