@@ -132,6 +132,9 @@ static int request_listen(struct mg_lst *lst, const struct mg_lst_params *params
 	item->rcvbuf_bytes = params->rcvbuf_bytes;
 	item->sndbuf_bytes = params->sndbuf_bytes;
 	memcpy(item->congestion, params->congestion, sizeof(item->congestion));
+	item->ttl = params->ttl;
+	item->tos = params->tos;
+	item->defer_s = params->defer_s;
 	item->cookie = lst->cookie;
 	err = mg_client_request(lst->src.ctx->client, msg);
 	if (err == 0 && msg->hdr.count != 1)
@@ -139,6 +142,22 @@ static int request_listen(struct mg_lst *lst, const struct mg_lst_params *params
 	lst->id = item->listener;
 	lst->addr = item->addr;
 	lst->port = item->port;
+	free(msg);
+	return err;
+}
+
+int mg_lst_set_option(struct mg_lst *lst, uint32_t option, int64_t value)
+{
+	struct mg_ctl_msg *msg = mg_client_msg(MG_CTL_TCP_SET_OPTION, 1);
+	int err;
+
+	if (msg == NULL)
+		return -ENOMEM;
+	memset(&msg->opt[0], 0, sizeof(msg->opt[0]));
+	msg->opt[0].window = lst->id;
+	msg->opt[0].option = option;
+	msg->opt[0].value = value;
+	err = mg_client_send(lst->src.ctx->client, msg);
 	free(msg);
 	return err;
 }

@@ -51,10 +51,15 @@ struct mg_lst_params {
 	uint32_t rcvbuf_bytes; /* 0: default */
 	uint32_t sndbuf_bytes;
 	char congestion[16]; /* "": default */
+	uint8_t ttl;         /* of its SYN-ACKs and connections; 0: default */
+	uint8_t tos;         /* likewise */
+	uint16_t defer_s;    /* connections are ready with data, or after so long; 0: at once */
 };
 
 /* 0; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, ... */
 int mg_lst_open(struct mg_ctx *ctx, const struct mg_lst_params *params, struct mg_lst **ret_lst);
+/* MG_CTL_OPT_LISTEN_*; the daemon's opinion is not waited for. 0, -ENOMEM, -ECONNRESET. */
+int mg_lst_set_option(struct mg_lst *lst, uint32_t option, int64_t value);
 /* Connections nobody accepted are reset. Watches must be gone. */
 void mg_lst_close(struct mg_lst *lst);
 /*

@@ -521,7 +521,7 @@ MANGO_API mango_status_e mango_socket_destroy(mango_socket_h sock);
 /**
  * Options as setsockopt() has them. SOL_SOCKET: SO_RCVTIMEO, SO_SNDTIMEO, SO_LINGER, SO_KEEPALIVE, SO_REUSEADDR
  * (accepted; a port in TIME-WAIT never stands in the way), SO_REUSEPORT, SO_RCVBUF and SO_SNDBUF (before listen
- * or connect). IPPROTO_TCP: TCP_NODELAY, TCP_CORK, TCP_QUICKACK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT,
+ * or connect). IPPROTO_TCP: TCP_NODELAY, TCP_CORK, TCP_QUICKACK, TCP_DEFER_ACCEPT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT,
  * TCP_USER_TIMEOUT (INT_MAX: for ever), TCP_CONGESTION, TCP_MAXSEG. IPPROTO_IP: IP_TOS, IP_TTL. IPPROTO_IPV6: IPV6_V6ONLY (before
  * bind), IPV6_TCLASS, IPV6_UNICAST_HOPS (-1: the default).
  *

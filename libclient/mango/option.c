@@ -254,9 +254,42 @@ int mg_option_apply(struct mg_socket *sock)
 	return err;
 }
 
+/* What a listener's SYN-ACKs show as well. */
+static int set_listener(struct mg_socket *sock, uint32_t option)
+{
+	int32_t value = sock->opts.daemon_value[option];
+
+	if (option == MG_CTL_OPT_TTL)
+		return mg_lst_set_option(sock->lst, MG_CTL_OPT_LISTEN_TTL, value);
+	if (option == MG_CTL_OPT_TOS)
+		return mg_lst_set_option(sock->lst, MG_CTL_OPT_LISTEN_TOS, value);
+	return 0;
+}
+
+/* Of a listener only: its connections are not asked for it. */
+static int set_defer(struct mg_socket *sock, const struct opt_def *def, struct opt_value *v)
+{
+	int value, err = read_int(v, &value);
+
+	if (err < 0)
+		return err;
+	value = value < 0 ? 0 : value;
+	sock->opts.daemon_value[def->arg] = value;
+	return sock->kind == MG_SOCK_LISTENER
+		       ? mg_lst_set_option(sock->lst, (uint32_t)def->arg, value)
+		       : 0;
+}
+
+static int get_defer(struct mg_socket *sock, const struct opt_def *def, struct opt_value *v)
+{
+	return write_int(v, sock->opts.daemon_value[def->arg]);
+}
+
 static int remember(struct mg_socket *sock, uint32_t option)
 {
 	sock->opts.daemon_set |= 1u << option;
+	if (sock->kind == MG_SOCK_LISTENER)
+		return set_listener(sock, option);
 	return sock->kind == MG_SOCK_CONN ? request_set(sock, option) : 0;
 }
 
@@ -470,6 +503,7 @@ static const struct opt_def defs[] = {
 	{ IPPROTO_TCP, TCP_NODELAY, set_flag, get_flag, LOCAL_NODELAY, 0, 0 },
 	{ IPPROTO_TCP, TCP_CORK, set_flag, get_flag, LOCAL_CORK, 0, 0 },
 	{ IPPROTO_TCP, TCP_QUICKACK, set_flag, get_flag, LOCAL_QUICKACK, 0, 0 },
+	{ IPPROTO_TCP, TCP_DEFER_ACCEPT, set_defer, get_defer, MG_CTL_OPT_LISTEN_DEFER_S, 0, 0 },
 	{ IPPROTO_TCP, TCP_KEEPIDLE, set_daemon, get_daemon, MG_CTL_OPT_KEEPIDLE_S, 1, 32767 },
 	{ IPPROTO_TCP, TCP_KEEPINTVL, set_daemon, get_daemon, MG_CTL_OPT_KEEPINTVL_S, 1, 32767 },
 	{ IPPROTO_TCP, TCP_KEEPCNT, set_daemon, get_daemon, MG_CTL_OPT_KEEPCNT, 1, 127 },

@@ -144,6 +144,12 @@ static int new_error(const struct mg_socket *sock, int err)
 	return err == -ECONNRESET && mg_client_is_dead(sock->tcp->ctx->client) ? -ENOTCONN : err;
 }
 
+/* What the SYN has to know already; 0: not set. */
+static int32_t set_value(const struct mg_socket *sock, uint32_t option)
+{
+	return sock->opts.daemon_set & 1u << option ? sock->opts.daemon_value[option] : 0;
+}
+
 mango_status_e mango_socket_listen(mango_socket_h h, int backlog)
 {
 	struct mg_socket *sock = mg_socket_of(h);
@@ -166,6 +172,10 @@ mango_status_e mango_socket_listen(mango_socket_h h, int backlog)
 		.sndbuf_bytes = sock->opts.sndbuf,
 	};
 	memcpy(params.congestion, sock->opts.congestion, sizeof(params.congestion));
+	params.ttl = (uint8_t)set_value(sock, MG_CTL_OPT_TTL);
+	params.tos = (uint8_t)set_value(sock, MG_CTL_OPT_TOS);
+	params.defer_s = (uint16_t)mg_min_u32(
+		(uint32_t)sock->opts.daemon_value[MG_CTL_OPT_LISTEN_DEFER_S], UINT16_MAX);
 	err = mg_lst_open(sock->tcp->ctx, &params, &sock->lst);
 	if (err < 0)
 		return new_error(sock, err);
@@ -313,12 +323,6 @@ static int connect_again(struct mg_socket *sock)
 	if (err < 0)
 		forget_conn(sock);
 	return err;
-}
-
-/* What the SYN has to know already; 0: not set. */
-static int32_t set_value(const struct mg_socket *sock, uint32_t option)
-{
-	return sock->opts.daemon_set & 1u << option ? sock->opts.daemon_value[option] : 0;
 }
 
 static int start_connect(struct mg_socket *sock, const struct sockaddr *addr, socklen_t len)

@@ -114,6 +114,7 @@ static int open_listener(int fd, struct mg_sock *s, int backlog, enum mg_verdict
 
 	if (ctx == NULL)
 		return -mg_face_absent();
+	mg_sock_listen_options(s, &params);
 	err = (int)mg_sys(SYS_listen, fd, backlog);
 	if (err == 0)
 		err = holder_name(fd, &params.addr, &params.port);

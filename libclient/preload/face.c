@@ -18,7 +18,7 @@
 
 /* How long an absent daemon is not looked for again. */
 #define RETRY_NS (200 * MG_NS_PER_MS)
-#define FILE_MAX_BYTES (64u * 1024u)
+#define FILE_MAX_BYTES (256u * 1024u) /* as mangod */
 #define CONFIG_FILE "/etc/mango/preload.yaml"
 
 static struct {

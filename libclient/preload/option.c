@@ -121,6 +121,49 @@ static int request_option(struct mg_sock *s, uint16_t type, uint32_t option, str
 	return err;
 }
 
+static int64_t timeval_us(const struct mg_sockopt *opt)
+{
+	struct timeval tv = { 0, 0 };
+
+	memcpy(&tv, opt->val, *opt->len < sizeof(tv) ? *opt->len : sizeof(tv));
+	return (int64_t)tv.tv_sec * 1000000 + tv.tv_usec;
+}
+
+static void set_flag(struct mg_sock *s, uint32_t aflag, bool on)
+{
+	if (mg_sock_kind(s) == MG_SOCK_CONN)
+		mg_conn_set_flag(s->conn, aflag, on);
+}
+
+/* As a listener has it: 0 is the configured one. */
+static int64_t listener_value(const struct mg_sock *s, uint32_t option)
+{
+	return s->daemon_value[option] > 0 ? s->daemon_value[option] : 0;
+}
+
+/* Of its SYN-ACKs; its connections begin with them. */
+static void set_listener(struct mg_sock *s, uint32_t option)
+{
+	if (option == MG_CTL_OPT_TTL)
+		(void)mg_lst_set_option(s->lst, MG_CTL_OPT_LISTEN_TTL, listener_value(s, option));
+	else if (option == MG_CTL_OPT_TOS)
+		(void)mg_lst_set_option(s->lst, MG_CTL_OPT_LISTEN_TOS, listener_value(s, option));
+}
+
+static void set_defer(struct mg_sock *s, const struct mg_sockopt *opt)
+{
+	s->defer_s = value_of(opt) > 0 ? (uint32_t)value_of(opt) : 0;
+	if (mg_sock_kind(s) == MG_SOCK_LISTENER)
+		(void)mg_lst_set_option(s->lst, MG_CTL_OPT_LISTEN_DEFER_S, s->defer_s);
+}
+
+void mg_sock_listen_options(const struct mg_sock *s, struct mg_lst_params *params)
+{
+	params->ttl = (uint8_t)listener_value(s, MG_CTL_OPT_TTL); /* the kernel has looked */
+	params->tos = (uint8_t)listener_value(s, MG_CTL_OPT_TOS);
+	params->defer_s = s->defer_s > UINT16_MAX ? UINT16_MAX : (uint16_t)s->defer_s;
+}
+
 static int set_daemon(struct mg_sock *s, const struct mg_sockopt *opt, uint32_t option)
 {
 	struct mg_ctl_msg *msg;
@@ -138,6 +181,8 @@ static int set_daemon(struct mg_sock *s, const struct mg_sockopt *opt, uint32_t 
 									 : value_of(opt);
 	}
 	s->daemon_set |= 1u << option;
+	if (mg_sock_kind(s) == MG_SOCK_LISTENER)
+		set_listener(s, option);
 	if (mg_sock_kind(s) != MG_SOCK_CONN)
 		return 0;
 	if (option == MG_CTL_OPT_CONGESTION)
@@ -150,20 +195,6 @@ static int set_daemon(struct mg_sock *s, const struct mg_sockopt *opt, uint32_t 
 	(void)mg_client_send(s->conn->src.ctx->client, msg);
 	free(msg);
 	return err;
-}
-
-static int64_t timeval_us(const struct mg_sockopt *opt)
-{
-	struct timeval tv = { 0, 0 };
-
-	memcpy(&tv, opt->val, *opt->len < sizeof(tv) ? *opt->len : sizeof(tv));
-	return (int64_t)tv.tv_sec * 1000000 + tv.tv_usec;
-}
-
-static void set_flag(struct mg_sock *s, uint32_t aflag, bool on)
-{
-	if (mg_sock_kind(s) == MG_SOCK_CONN)
-		mg_conn_set_flag(s->conn, aflag, on);
 }
 
 static void set_linger(struct mg_sock *s, const struct mg_sockopt *opt)
@@ -216,6 +247,9 @@ static void note_tcp_level(struct mg_sock *s, const struct mg_sockopt *opt)
 	case TCP_CORK:
 		s->cork = value_of(opt) != 0;
 		set_flag(s, MG_SHM_AF_CORK, s->cork);
+		break;
+	case TCP_DEFER_ACCEPT:
+		set_defer(s, opt);
 		break;
 	case TCP_QUICKACK:
 		set_flag(s, MG_SHM_AF_QUICKACK, value_of(opt) != 0);

@@ -79,6 +79,7 @@ struct mg_sock {
 	uint16_t lport;
 	uint32_t rcvbuf;
 	uint32_t sndbuf;
+	uint32_t defer_s;    /* TCP_DEFER_ACCEPT, for a listener */
 	uint32_t daemon_set; /* bit: enum mg_ctl_option */
 	int32_t daemon_value[MG_SOCK_DAEMON_OPTS];
 	char congestion[16];
@@ -177,6 +178,8 @@ int mg_sock_setsockopt(int fd, struct mg_sock *s, const struct mg_sockopt *opt);
 int mg_sock_getsockopt(int fd, struct mg_sock *s, const struct mg_sockopt *opt);
 /* Sends the options that the daemon keeps for a connection that begins. */
 void mg_sock_send_options(struct mg_sock *s);
+/* What a listener that is opened has of them. */
+void mg_sock_listen_options(const struct mg_sock *s, struct mg_lst_params *params);
 /* What accepted sockets take over. */
 void mg_sock_inherit(struct mg_sock *child, const struct mg_sock *parent);
 

@@ -118,6 +118,10 @@ struct mg_ctl_listen {
 	uint32_t sndbuf_bytes;
 	uint64_t cookie;
 	char congestion[16]; /* algorithm of its connections; "": the configured one */
+	uint8_t ttl;         /* of its SYN-ACKs and connections, as MG_CTL_OPT_LISTEN_TTL */
+	uint8_t tos;         /* likewise, as MG_CTL_OPT_LISTEN_TOS */
+	uint16_t defer_s;    /* as MG_CTL_OPT_LISTEN_DEFER_S */
+	uint32_t reserved;
 };
 
 enum mg_ctl_accept_flag {
@@ -205,13 +209,18 @@ enum mg_ctl_option {
 	MG_CTL_OPT_KEEPCNT = 4,
 	MG_CTL_OPT_USER_TIMEOUT_MS = 5,
 	MG_CTL_OPT_CONGESTION = 6, /* text */
-	MG_CTL_OPT_TTL = 7,
+	MG_CTL_OPT_TTL = 7,        /* -1: the configured one */
 	MG_CTL_OPT_TOS = 8,
 	MG_CTL_OPT_MAXSEG = 9,
 	MG_CTL_OPT_LINGER_MS = 10, /* -1: off; 0: RST on close */
 	MG_CTL_OPT_INFO = 11,      /* get: fills `info` */
 	MG_CTL_OPT_SOFT_ERROR =
 		12, /* get: errno of the last soft error (RFC 9293 MUST-47), and forgets it */
+	/* Set only; window: id of a listener. */
+	MG_CTL_OPT_LISTEN_TTL = 15, /* 0: the configured one */
+	MG_CTL_OPT_LISTEN_TOS = 16, /* likewise */
+	MG_CTL_OPT_LISTEN_DEFER_S =
+		17, /* a connection is ready when it brings data; after so long without; 0: at once */
 };
 
 /* Connections and listeners in the tables. */

@@ -194,6 +194,9 @@ static void pack_listen(struct mg_pb_arena *arena, const void *ctl, void *pb)
 	p->sndbuf_bytes = c->sndbuf_bytes;
 	p->cookie = c->cookie;
 	p->congestion_control = mg_pb_put_text(arena, c->congestion, sizeof(c->congestion));
+	p->ttl = c->ttl;
+	p->tos = c->tos;
+	p->defer_s = c->defer_s;
 }
 
 static int unpack_listen(const void *pb, void *ctl)
@@ -208,6 +211,10 @@ static int unpack_listen(const void *pb, void *ctl)
 	c->rcvbuf_bytes = p->rcvbuf_bytes;
 	c->sndbuf_bytes = p->sndbuf_bytes;
 	c->cookie = p->cookie;
+	if (p->ttl > UINT8_MAX || p->tos > UINT8_MAX || get_u16(p->defer_s, &c->defer_s) < 0)
+		return -EBADMSG;
+	c->ttl = (uint8_t)p->ttl;
+	c->tos = (uint8_t)p->tos;
 	if (get_u16(p->port, &c->port) < 0 ||
 	    mg_pb_get_text(p->congestion_control, c->congestion, sizeof(c->congestion)) < 0)
 		return -EBADMSG;

@@ -25,6 +25,8 @@ static void read_syn(const struct mg_slow *s, const struct mg_listener *l, const
 		     struct mg_handshake *hs)
 {
 	mg_handshake_read(s, seg, hs);
+	hs->ttl = l->ttl;
+	hs->tos = l->tos;
 	if (ecn_is_offered(seg))
 		hs->ecn = mg_handshake_ecn_grant(s, cc_of(s, l));
 	hs->ts_offset = mg_isn_ts_offset(&s->key, &seg->tuple);
@@ -141,21 +143,35 @@ void mg_embryo_drop_all_of(struct mg_slow *s, uint32_t listener_id)
 			mg_embryo_drop(s, i);
 }
 
+/* Its ACK came without data, and it may wait for some beyond `more` further time-outs. */
+static bool is_deferred(struct mg_slow *s, const struct mg_embryo *e, uint32_t more)
+{
+	const struct mg_listener *l = mg_listener_by_id(s, e->listener);
+
+	return e->acked && l != NULL && e->timeouts + more < l->defer;
+}
+
 void mg_embryo_timer(struct mg_slow *s, uint32_t idx)
 {
 	struct mg_embryo *e = &s->embryos[idx];
+	bool must_send;
 
 	if (!mg_pool_is_live(&s->embryo_pool, idx))
 		return;
-	if (e->retries >= s->conf.synack_retries) {
+	if (e->timeouts >= s->conf.synack_retries && !is_deferred(s, e, 0)) {
 		s->stats.embryos_timed_out++;
 		mg_embryo_drop(s, idx);
 		return;
 	}
-	e->retries++;
-	s->stats.synack_retrans++;
+	/* The last SYN-ACK of the wait brings an ACK that will be taken. */
+	must_send = !is_deferred(s, e, 1);
+	e->timeouts = (uint8_t)mg_min_u32(e->timeouts + 1u, UINT8_MAX);
 	mg_wheel_arm(&s->wheel, s->timer.embryos + idx,
-		     mg_time_after(s->now_ns, rto_ns(s, e->retries)));
+		     mg_time_after(s->now_ns, rto_ns(s, e->timeouts)));
+	if (!must_send)
+		return;
+	e->retries = (uint8_t)mg_min_u32(e->retries + 1u, UINT8_MAX);
+	s->stats.synack_retrans++;
 	send_synack(s, e);
 }
 
@@ -178,6 +194,10 @@ static struct mg_conn *make_conn(struct mg_slow *s, struct mg_listener *l,
 	c->sndbuf_bytes = l->sndbuf_bytes;
 	c->adv_bytes = mg_handshake_syn_wnd(l->rcvbuf_bytes);
 	c->snd_mss = mg_handshake_snd_mss(s, &seg->tuple, hs, 0);
+	if (hs->ttl != 0)
+		c->ttl = hs->ttl;
+	if (hs->tos != 0)
+		c->tos = hs->tos;
 	c->state = MG_TCP_SYN_RECEIVED;
 	mg_conn_hash(s, c, &seg->tuple);
 	if (mg_conn_open_window(s, c, MG_SHM_ST_OPEN) < 0) {
@@ -234,6 +254,22 @@ static bool establish(struct mg_slow *s, struct mg_listener *l, const struct est
 	return true;
 }
 
+/* Nothing behind the SYN: neither data nor FIN. */
+static bool is_bare(const struct mg_seg *seg)
+{
+	return seg->payload_len == 0 && (seg->flags & MG_TCP_FIN) == 0;
+}
+
+/* 0: a SYN-ACK was sent again, and nobody knows which one is acknowledged (Karn). */
+static uint32_t round_trip_us(const struct mg_slow *s, const struct mg_embryo *e)
+{
+	uint64_t took_ns = e->acked ? e->sent_ns : s->now_ns - e->sent_ns;
+
+	if (e->retries > 0)
+		return 0;
+	return (uint32_t)mg_clamp_u64(mg_ns_to_us(took_ns), 1, UINT32_MAX / 8);
+}
+
 static void final_ack(struct mg_slow *s, uint32_t idx, const struct mg_in *in)
 {
 	struct mg_embryo *e = &s->embryos[idx];
@@ -247,9 +283,14 @@ static void final_ack(struct mg_slow *s, uint32_t idx, const struct mg_in *in)
 		l->dropped++;
 		return;
 	}
-	if (e->retries == 0)
-		how.rtt_us = (uint32_t)mg_clamp_u64(mg_ns_to_us(s->now_ns - e->sent_ns), 1,
-						    UINT32_MAX / 8);
+	if (e->timeouts < l->defer && is_bare(in->seg)) {
+		if (!e->acked)
+			e->sent_ns = s->now_ns - e->sent_ns;
+		e->acked = true;
+		s->stats.ack_deferred++;
+		return;
+	}
+	how.rtt_us = round_trip_us(s, e);
 	/* the tuple has one holder: the embryo goes first, and comes back if there is no room */
 	mg_tuples_remove(&s->tuples, mg_tuples_ref(MG_TUPLES_EMBRYO, idx));
 	if (!establish(s, l, &how, in)) {
@@ -359,6 +400,8 @@ bool mg_embryo_cookie_ack(struct mg_slow *s, struct mg_listener *l, const struct
 		return false;
 	}
 	how.hs.ts_offset = mg_isn_ts_offset(&s->key, &seg->tuple);
+	how.hs.ttl = l->ttl;
+	how.hs.tos = l->tos;
 	how.hs.mss = ck.mss;
 	how.hs.wnd = seg->wnd;
 	if (seg->opts & MG_SEG_OPT_TS && s->conf.timestamps) {

@@ -24,11 +24,12 @@ struct mg_embryo {
 	struct mg_tuple_node node; /* first: found through the table of tuples */
 	struct mg_handshake hs;
 	uint32_t listener; /* id */
-	uint64_t sent_ns;  /* the SYN-ACK, for the round trip */
+	uint64_t sent_ns;  /* the SYN-ACK, for the round trip; when `acked`: how long that was */
 	uint32_t rcvbuf_bytes;
-	uint8_t retries;
+	uint8_t retries;  /* SYN-ACKs sent again */
+	uint8_t timeouts; /* of the timer; no SYN-ACK while it waits for data */
 	uint8_t state;
-	uint16_t reserved;
+	bool acked; /* the handshake is done, but there is no data yet (TCP_DEFER_ACCEPT) */
 };
 static_assert(sizeof(struct mg_embryo) <= 96, "embryos are small");
 

@@ -186,10 +186,12 @@ void mg_handshake_send_synack(struct mg_slow *s, const struct mg_tuple *tuple,
 		.ws = hs->rcv_ws,
 		.tsval = tsval,
 		.tsecr = hs->ts_recent,
+		.ttl = hs->ttl,
+		.tos = hs->tos,
 	};
 
 	if (hs->ecn == MG_HANDSHAKE_ECN_ECT)
-		o.tos = (uint8_t)(s->conf.dscp << 2 | MG_ECN_ECT0);
+		o.tos = (uint8_t)((o.tos != 0 ? o.tos : s->conf.dscp << 2) | MG_ECN_ECT0);
 	s->stats.synack_out++;
 	mg_tcp_out(s, &o);
 }
@@ -206,6 +208,8 @@ void mg_handshake_send_ack(struct mg_slow *s, const struct mg_tuple *tuple,
 		.opts = hs->opts & MG_SEG_OPT_TS,
 		.tsval = mg_tsval(s, hs->ts_offset),
 		.tsecr = hs->ts_recent,
+		.ttl = hs->ttl,
+		.tos = hs->tos,
 	};
 
 	mg_tcp_out(s, &o);

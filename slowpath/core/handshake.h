@@ -38,6 +38,8 @@ struct mg_handshake {
 	uint8_t rcv_ws; /* shift of ours; likewise */
 	uint8_t opts;   /* agreed: MG_SEG_OPT_TS, _SACK_PERM, _WS */
 	uint8_t ecn;    /* agreed; enum mg_handshake_ecn */
+	uint8_t ttl;    /* of what we send; 0: configured */
+	uint8_t tos;    /* likewise */
 };
 
 /* A control segment to be written. */

@@ -9,6 +9,7 @@
 #include "slowpath/core/engine.h"
 
 #define GEN_MASK 0xffffu
+#define TOS_MASK 0xfc /* the low bits are ECN's */
 
 static uint32_t id_of(uint32_t idx, uint32_t gen)
 {
@@ -119,6 +120,48 @@ static int check_listen(struct mg_slow *s, const struct mg_slow_app *app,
 	return 0;
 }
 
+/* How many time-outs of the SYN-ACK, with their back-off, it takes for that time to pass. */
+static uint8_t timeouts_in(const struct mg_slow *s, uint64_t seconds)
+{
+	uint64_t ms = s->conf.rto_initial_ms, passed = ms;
+	uint8_t nr = seconds > 0;
+
+	while (nr > 0 && nr < UINT8_MAX && seconds * 1000 > passed) {
+		ms = mg_min_u64(ms * 2, s->conf.rto_max_ms);
+		passed += mg_max_u64(ms, 1);
+		nr++;
+	}
+	return nr;
+}
+
+int mg_listener_option(struct mg_slow *s, const struct mg_slow_app *app,
+		       const struct mg_ctl_opt *opt)
+{
+	struct mg_listener *l = mg_listener_by_id(s, opt->window);
+
+	if (l == NULL || l->app != app->slot)
+		return -ENOENT;
+	if (opt->value < 0)
+		return -EINVAL;
+	switch (opt->option) {
+	case MG_CTL_OPT_LISTEN_TTL:
+		if (opt->value > UINT8_MAX)
+			return -EINVAL;
+		l->ttl = (uint8_t)opt->value;
+		return 0;
+	case MG_CTL_OPT_LISTEN_TOS:
+		if (opt->value > UINT8_MAX)
+			return -EINVAL;
+		l->tos = (uint8_t)opt->value & TOS_MASK;
+		return 0;
+	case MG_CTL_OPT_LISTEN_DEFER_S:
+		l->defer = timeouts_in(s, mg_min_u64((uint64_t)opt->value, UINT32_MAX));
+		return 0;
+	default:
+		return -ENOPROTOOPT;
+	}
+}
+
 static void count_listeners(struct mg_slow_app *a, int by)
 {
 	a->nr_listeners += (uint32_t)by;
@@ -161,6 +204,9 @@ int mg_listener_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_l
 		.conn_flags = mg_conn_fixed(listen->rcvbuf_bytes, listen->sndbuf_bytes),
 		.cc_ops = ops,
 		.cookie = listen->cookie,
+		.ttl = listen->ttl,
+		.tos = listen->tos & TOS_MASK,
+		.defer = timeouts_in(s, listen->defer_s),
 	};
 	mg_state_set(&s->states, &l->state, MG_TCP_LISTEN);
 	*head = idx;

@@ -46,6 +46,9 @@ struct mg_listener {
 	uint32_t nr_queued;
 	uint32_t nr_embryos;
 	uint32_t rcvbuf_bytes, sndbuf_bytes;
+	uint8_t ttl;         /* of its SYN-ACKs and connections; 0: configured */
+	uint8_t tos;         /* likewise */
+	uint8_t defer;       /* time-outs that a connection without data may wait; 0: none */
 	uint32_t conn_flags; /* of its connections: MG_CONN_RCV_FIXED, MG_CONN_SND_FIXED */
 	const struct mg_cc_ops *cc_ops; /* of its connections; NULL: the configured one */
 	uint64_t cookie;
@@ -76,6 +79,9 @@ void mg_listener_serve(struct mg_slow *s, struct mg_listener *l);
 int mg_listener_close(struct mg_slow *s, const struct mg_slow_app *app, uint32_t id);
 /* Without asking whose; error: what the application is told by an event, 0: nothing. */
 void mg_listener_end(struct mg_slow *s, struct mg_listener *l, int error);
+/* MG_CTL_OPT_LISTEN_*. 0, -ENOENT, -EINVAL, -ENOPROTOOPT. */
+int mg_listener_option(struct mg_slow *s, const struct mg_slow_app *app,
+		       const struct mg_ctl_opt *opt);
 bool mg_listener_is_full(const struct mg_listener *l);
 /* An established connection joins the queue; it is announced when a credit is there. */
 void mg_listener_enqueue(struct mg_slow *s, struct mg_listener *l, struct mg_conn *c);

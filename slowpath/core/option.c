@@ -154,9 +154,9 @@ int mg_option_set(struct mg_slow *s, struct mg_conn *c, const struct mg_ctl_opt 
 	case MG_CTL_OPT_CONGESTION:
 		return set_congestion(s, c, opt);
 	case MG_CTL_OPT_TTL:
-		if (!in_range(opt, 1, 255))
+		if (opt->value != -1 && !in_range(opt, 1, 255))
 			return -EINVAL;
-		c->ttl = (uint8_t)opt->value;
+		c->ttl = opt->value == -1 ? s->conf.ttl : (uint8_t)opt->value;
 		mg_conn_command(s, c, MG_CONN_CMD_TTL);
 		return 0;
 	case MG_CTL_OPT_TOS:

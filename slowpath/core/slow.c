@@ -365,15 +365,24 @@ static int do_connects(struct mg_slow *s, struct mg_slow_app *a, struct mg_ctl_m
 	return msg->hdr.count == 1 ? msg->connect[0].status : 0;
 }
 
+static int set_option(struct mg_slow *s, struct mg_slow_app *a, struct mg_ctl_opt *opt)
+{
+	struct mg_conn *c;
+
+	if (opt->option >= MG_CTL_OPT_LISTEN_TTL && opt->option <= MG_CTL_OPT_LISTEN_DEFER_S)
+		return mg_listener_option(s, a, opt);
+	c = mg_conn_by_window(s, a, opt->window, opt->gen);
+	return c != NULL ? mg_option_set(s, c, opt) : mg_option_none(s, opt, true);
+}
+
 static int do_options(struct mg_slow *s, struct mg_slow_app *a, struct mg_ctl_msg *msg)
 {
 	int status = 0;
 
 	for (uint32_t i = 0; i < msg->hdr.count; i++) {
 		struct mg_ctl_opt *opt = &msg->opt[i];
-		struct mg_conn *c = mg_conn_by_window(s, a, opt->window, opt->gen);
 
-		opt->status = c != NULL ? mg_option_set(s, c, opt) : mg_option_none(s, opt, true);
+		opt->status = set_option(s, a, opt);
 		status = status == 0 ? opt->status : status;
 	}
 	return status;

@@ -369,6 +369,7 @@ static const struct option_name {
 	{ "keepcnt", IPPROTO_TCP, TCP_KEEPCNT },
 	{ "maxseg", IPPROTO_TCP, TCP_MAXSEG },
 	{ "quickack", IPPROTO_TCP, TCP_QUICKACK },
+	{ "defer_accept", IPPROTO_TCP, TCP_DEFER_ACCEPT },
 	{ "fastopen", IPPROTO_TCP, TCP_FASTOPEN },
 	{ "fastopen_connect", IPPROTO_TCP, TCP_FASTOPEN_CONNECT },
 	{ "reuseaddr", SOL_SOCKET, SO_REUSEADDR },

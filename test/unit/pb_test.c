@@ -100,7 +100,11 @@ static void fill_tcp(struct mg_ctl_msg *m, uint32_t i)
 						       8,
 						       9,
 						       UINT64_MAX,
-						       "bbr" };
+						       "bbr",
+						       10,
+						       11,
+						       UINT16_MAX,
+						       0 };
 		break;
 	case MG_CTL_TCP_ACCEPT:
 		m->accept[i] = (struct mg_ctl_accept){ i + 1, UINT32_MAX, i, 1 };

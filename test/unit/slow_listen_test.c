@@ -299,6 +299,171 @@ static void test_synrcvd_new_syn_in_window(void **state)
 	sb_free(&b);
 }
 
+/* ---- waiting for data (TCP_DEFER_ACCEPT) ---- */
+
+static void listen_deferred(struct sb *b, uint16_t seconds)
+{
+	sb_new(b);
+	sb_listen(b, 8);
+	sb_accept(b, 8);
+	mg_ctl_init(b->msg, MG_CTL_TCP_SET_OPTION, 1, 1);
+	b->msg->opt[0] = (struct mg_ctl_opt){ .window = b->listener,
+					      .option = MG_CTL_OPT_LISTEN_DEFER_S,
+					      .value = seconds };
+	assert_int_equal(sb_ctl(b, MG_CTL_TCP_SET_OPTION, 1), 0);
+}
+
+static void ack_of(struct sb *b, uint32_t iss, uint16_t flags, uint32_t len)
+{
+	sb_rx(b, &(struct sb_seg){ .seq = SB_PISS + 1,
+				   .ack = iss + 1,
+				   .flags = (uint16_t)(MG_TCP_ACK | flags),
+				   .wnd = 502,
+				   .len = len,
+				   .opts = MG_SEG_OPT_TS,
+				   .tsval = 5010,
+				   .tsecr = 1 });
+}
+
+static void test_deferred_until_data(void **state)
+{
+	struct mg_shm_event ev;
+	struct sb b;
+	uint32_t iss;
+
+	(void)state;
+	listen_deferred(&b, 5);
+	iss = sb_syn_received(&b);
+	b.now_ns += 10 * MG_NS_PER_MS;
+	ack_of(&b, iss, 0, 0);
+	assert_null(sb_conn(&b));
+	assert_int_equal(b.s->stats.ack_deferred, 1);
+	sb_wait(&b, 1500 * MG_NS_PER_MS); /* its timer runs, but nothing is sent */
+	sb_tx_none(&b);
+	ack_of(&b, iss, MG_TCP_PSH, 10);
+	assert_true(sb_event(&b, &ev));
+	assert_int_equal(ev.kind, MG_SHM_EV_ACCEPTED);
+	/* the round trip is that of the first ACK, not of the data */
+	assert_int_equal(sb_cmd(&b, MG_CMD_INSTALL)->install.srtt_us, 10000);
+	sb_free(&b);
+}
+
+static void test_deferred_fin_counts(void **state)
+{
+	struct sb b;
+
+	(void)state;
+	listen_deferred(&b, 5);
+	ack_of(&b, sb_syn_received(&b), MG_TCP_FIN, 0);
+	assert_non_null(sb_conn(&b));
+	sb_free(&b);
+}
+
+/* 3 s are two time-outs, of 1 and 2 s; at the second the SYN-ACK comes again, for an ACK that is taken. */
+static void test_deferred_no_longer_than_asked(void **state)
+{
+	const struct mg_seg *seg;
+	struct sb b;
+	uint32_t iss;
+
+	(void)state;
+	listen_deferred(&b, 3);
+	iss = sb_syn_received(&b);
+	ack_of(&b, iss, 0, 0);
+	sb_wait(&b, 1100 * MG_NS_PER_MS);
+	seg = sb_tx(&b);
+	assert_null(seg); /* one more time-out to go */
+	ack_of(&b, iss, 0, 0);
+	assert_null(sb_conn(&b));
+	sb_wait(&b, 2100 * MG_NS_PER_MS);
+	seg = sb_tx(&b);
+	assert_non_null(seg);
+	assert_int_equal(seg->flags, MG_TCP_SYN | MG_TCP_ACK);
+	ack_of(&b, iss, 0, 0);
+	assert_non_null(sb_conn(&b));
+	sb_free(&b);
+}
+
+static void test_deferred_without_ack_is_as_ever(void **state)
+{
+	struct sb b;
+
+	(void)state;
+	listen_deferred(&b, 30);
+	(void)sb_syn_received(&b);
+	sb_wait(&b, 1100 * MG_NS_PER_MS);
+	assert_non_null(sb_tx(&b));
+	sb_wait(&b, 200 * MG_NS_PER_S);
+	assert_int_equal(b.s->stats.embryos_timed_out, 1);
+	assert_int_equal(b.s->embryo_pool.nr_used, 0);
+	sb_clear(&b);
+	sb_free(&b);
+}
+
+static void test_listener_options_are_checked(void **state)
+{
+	static const struct {
+		uint32_t option;
+		int64_t value;
+		int status;
+	} cases[] = {
+		{ MG_CTL_OPT_LISTEN_TTL, 256, -EINVAL },
+		{ MG_CTL_OPT_LISTEN_TTL, 0, 0 },
+		{ MG_CTL_OPT_LISTEN_TOS, -1, -EINVAL },
+		{ MG_CTL_OPT_LISTEN_TOS, 255, 0 },
+		{ MG_CTL_OPT_LISTEN_DEFER_S, -5, -EINVAL },
+		{ MG_CTL_OPT_LISTEN_DEFER_S, INT64_MAX, 0 },
+	};
+	struct sb b;
+
+	(void)state;
+	sb_new(&b);
+	sb_listen(&b, 8);
+	for (size_t i = 0; i < MG_ARRAY_SIZE(cases); i++) {
+		mg_ctl_init(b.msg, MG_CTL_TCP_SET_OPTION, 1, 1);
+		b.msg->opt[0] = (struct mg_ctl_opt){ .window = b.listener,
+						     .option = cases[i].option,
+						     .value = cases[i].value };
+		assert_int_equal(sb_ctl(&b, MG_CTL_TCP_SET_OPTION, 1), cases[i].status);
+	}
+	assert_int_equal(mg_listener_by_id(b.s, b.listener)->defer, UINT8_MAX);
+	mg_ctl_init(b.msg, MG_CTL_TCP_SET_OPTION, 1, 1);
+	b.msg->opt[0] = (struct mg_ctl_opt){ .window = b.listener + 1,
+					     .option = MG_CTL_OPT_LISTEN_TTL };
+	assert_int_equal(sb_ctl(&b, MG_CTL_TCP_SET_OPTION, 1), -ENOENT);
+	sb_free(&b);
+}
+
+static void test_listener_ttl_and_tos(void **state)
+{
+	struct sb b;
+	const struct mg_seg *seg;
+	uint32_t iss;
+
+	(void)state;
+	sb_new(&b);
+	mg_ctl_init(b.msg, MG_CTL_TCP_LISTEN, 1, 1);
+	b.msg->listen[0] = (struct mg_ctl_listen){ .addr = b.v6 ? (struct mg_addr){ { 0 } }
+								: mg_addr_v4(0),
+						   .port = SB_PORT,
+						   .backlog = 8,
+						   .ttl = 9,
+						   .tos = 0xbb };
+	assert_int_equal(sb_ctl(&b, MG_CTL_TCP_LISTEN, 1), 0);
+	sb_rx(&b, &plain_syn);
+	seg = sb_tx(&b);
+	assert_non_null(seg);
+	assert_int_equal(seg->ttl, 9);
+	assert_int_equal(seg->dscp, 0xb8 >> 2);
+	assert_int_equal(seg->ecn, 0);
+	iss = seg->seq;
+	sb_rx(&b, &(struct sb_seg){
+			  .seq = SB_PISS + 1, .ack = iss + 1, .flags = MG_TCP_ACK, .wnd = 9 });
+	assert_int_equal(sb_cmd(&b, MG_CMD_INSTALL)->install.ttl, 9);
+	assert_int_equal(sb_conn(&b)->tos, 0xb8);
+	sb_free(&b);
+}
+
 /* ---- the hand-over ---- */
 
 static void test_install_is_exact(void **state)
@@ -847,6 +1012,12 @@ int main(void)
 		cmocka_unit_test(test_families_conflict_as_on_linux),
 		cmocka_unit_test(test_listener_of_the_family_comes_first),
 		cmocka_unit_test(test_reuseport_spreads),
+		cmocka_unit_test(test_deferred_until_data),
+		cmocka_unit_test(test_deferred_fin_counts),
+		cmocka_unit_test(test_deferred_no_longer_than_asked),
+		cmocka_unit_test(test_deferred_without_ack_is_as_ever),
+		cmocka_unit_test(test_listener_options_are_checked),
+		cmocka_unit_test(test_listener_ttl_and_tos),
 		cmocka_unit_test(test_cookie_round_trip),
 		cmocka_unit_test(test_cookies_always),
 		cmocka_unit_test(test_no_cookies_drops),

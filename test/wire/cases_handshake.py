@@ -79,6 +79,29 @@ async def talk(t, c, name="a"):
     c.tx()
 
 
+@case("RFC-9293", "TCP_DEFER_ACCEPT: ready with data; a bare ACK is taken after the time only", families="46", seconds=3)
+async def defer_accept(t):
+    await t.listen(options={"defer_accept": 1})
+    accepting = t.agent.start("accept l a")
+    c = t.conn(rport=t.port)
+    await c.open()
+    equal(await c.all(0.3), [], "what comes while it waits")
+    c.tx("PA", b"ping")
+    await c.acked()
+    await t.agent.done(accepting)
+    await t.delivered(b"ping")
+    accepting = t.agent.start("accept l b")
+    c = t.conn(rport=t.port)
+    await c.open()
+    await c.rx("SA", seq=0, ack=1)  # it asks once more
+    c.tx()
+    await t.agent.done(accepting)
+    await t.agent.ok(f"send b {b'pong'.hex()}")
+    p = await c.until(lambda p: p.data, what="the greeting")
+    equal(p.data, b"pong", "the greeting")
+    c.tx()
+
+
 @case("MUST-11 RFC-1122", "RST in a passive SYN-RECEIVED: back to LISTEN, no application hears of it", families="46")
 async def synrcvd_rst_passive(t):
     await t.listen()

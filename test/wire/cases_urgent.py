@@ -128,6 +128,11 @@ async def ttl(t):
 @case("MUST-48 MUST-49", "a listener's DSCP and TTL hold for what it accepts", families="4")
 async def listener_header(t):
     await t.listen(options={"tos": 0x48, "ttl": 33})
+    c = t.conn(rport=t.port)
+    c.tx("S", options=c.syn_options(), ts=None)
+    p = await c.rx("SA", ack=1)
+    equal((p.tos & 0xfc, p.ttl), (0x48, 33), "DSCP and TTL of the SYN-ACK")
+    c.tx("R", seq=1)
     c = await t.passive()
     await t.agent.ok("sendn a 10")
     p = await c.rx("A", length=10)
