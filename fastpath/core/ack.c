@@ -168,12 +168,8 @@ static void take_ecn(struct mg_fp *fp, struct mg_flow *f, const struct mg_ack *a
 	f->flags |= MG_FF_CWR;
 	f->samp.flags |= MG_SAMPLE_ECE;
 	f->samp.prior_inflight = mg_flow_flight(f) + a->acked;
-	/*
-	 * Nothing more until the slow path has said how much less it shall be: the first new data, which carries CWR,
-	 * would meet the queue as it was, be marked, and cost a second reduction.
-	 */
-	if (!(f->opts & MG_FLOW_OWN_CWND))
-		f->cwnd = mg_max_u32(mg_min_u32(f->cwnd, mg_flow_pipe(f)), f->mss);
+	f->echo_asked = 1;
+	mg_recovery_echo(f, f->samp.prior_inflight);
 }
 
 void mg_ack_process(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *seg, uint64_t now_ns)

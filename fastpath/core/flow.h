@@ -273,7 +273,7 @@ struct mg_flow {
 	uint32_t retrans;     /* segments retransmitted in total */
 	uint32_t timeouts;    /* RTO or persist expiries in a row without an answer */
 	uint8_t undo_valid;
-	uint8_t cwr_pending;
+	uint8_t echo_asked; /* an echo waits for the slow path's answer */
 	uint8_t nr_ev;
 	uint8_t nr_sack;
 	uint8_t dsack_valid;

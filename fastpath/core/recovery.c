@@ -56,6 +56,23 @@ static void reduce(struct mg_flow *f, uint32_t sample_flag, uint32_t flight)
 	f->ecn_recover = f->snd_nxt;
 }
 
+/*
+ * Until the slow path has said how much less it shall be, nothing more than half of what was in flight: the first new
+ * data, which carries CWR, would meet the queue as it was, be marked, and cost a second reduction; and a slow path
+ * that answers late would let the whole window out again. DCTCP takes less than half: there each ACK replaces
+ * what left the network, no more.
+ */
+void mg_recovery_echo(struct mg_flow *f, uint32_t flight)
+{
+	uint32_t guess = half_flight(f, flight);
+
+	if (f->opts & MG_FLOW_OWN_CWND)
+		return;
+	if (f->opts & MG_FLOW_DCTCP)
+		guess = mg_max_u32(mg_flow_pipe(f), f->mss);
+	f->cwnd = mg_min_u32(f->cwnd, guess);
+}
+
 static void enter_fast(struct mg_fp *fp, struct mg_flow *f, const struct mg_ack *a)
 {
 	uint32_t flight = mg_flow_flight(f) + (a != NULL ? a->acked : 0);
@@ -466,6 +483,8 @@ void mg_recovery_set_cc(struct mg_flow *f, const struct mg_cmd_set_cc *cmd)
 
 	f->opts = (uint16_t)((f->opts & ~(uint32_t)MG_FLOW_CC_MASK) |
 			     (cmd->flags & MG_FLOW_CC_MASK));
+	if (cmd->echo)
+		f->echo_asked = 0;
 	if (f->recovery == MG_REC_FAST && !(f->opts & MG_FLOW_OWN_CWND)) {
 		/* An answer to what was before the loss would set no limit. */
 		if (cmd->ssthresh_bytes < f->recover_fs)
@@ -477,6 +496,8 @@ void mg_recovery_set_cc(struct mg_flow *f, const struct mg_cmd_set_cc *cmd)
 			return; /* from before the time-out */
 		f->flags &= ~(uint32_t)MG_FF_RTO_CC;
 	}
+	if (f->echo_asked)
+		return; /* from before the echo */
 	f->cc_cwnd = cwnd;
 	f->cwnd = cwnd;
 	f->ssthresh = cmd->ssthresh_bytes;

@@ -39,6 +39,8 @@ uint64_t mg_recovery_reneged_ns(const struct mg_flow *f);
 /* May a tail loss probe be scheduled, and how long after the last sign of life? */
 bool mg_recovery_tlp_allowed(const struct mg_flow *f);
 uint64_t mg_recovery_pto_ns(const struct mg_flow *f);
+/* ECE was heard, the first in this window; `flight`: in flight before its ACK. */
+void mg_recovery_echo(struct mg_flow *f, uint32_t flight);
 /* The slow path's word. */
 void mg_recovery_set_cc(struct mg_flow *f, const struct mg_cmd_set_cc *cmd);
 /* The path carries less than we thought: send everything again in smaller pieces, without blame. */

@@ -164,7 +164,7 @@ struct mg_cmd_set_cc {
 	uint32_t ssthresh_bytes;
 	uint64_t pacing_Bps; /* 0: not paced */
 	uint32_t flags;      /* of enum mg_flow_opt_flag those in MG_FLOW_CC_MASK */
-	uint32_t reserved;
+	uint32_t echo;       /* 1: knows of the last sample with MG_SAMPLE_ECE */
 };
 
 enum mg_flow_opt {

@@ -438,9 +438,13 @@ static bool send_cc(struct mg_slow *s, struct mg_conn *c)
 		.ssthresh_bytes = c->cc.ssthresh,
 		.pacing_Bps = c->cc.pacing_Bps,
 		.flags = cc_flags(s, c),
+		.echo = (c->flags & MG_CONN_ECHO) != 0,
 	};
 
-	return s->env.command(s->env.ctx, c->worker, &cmd.msg);
+	if (!s->env.command(s->env.ctx, c->worker, &cmd.msg))
+		return false;
+	c->flags &= ~(uint32_t)MG_CONN_ECHO;
+	return true;
 }
 
 static bool send_remove(struct mg_slow *s, struct mg_conn *c)

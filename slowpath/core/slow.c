@@ -244,6 +244,8 @@ static void on_sample(struct mg_slow *s, struct mg_conn *c, const struct mg_ev_s
 	s->stats.samples++;
 	c->srtt_us = ev->srtt_us;
 	/* The worker holds back from an echo until it is answered. */
+	if (ev->flags & MG_SAMPLE_ECE)
+		c->flags |= MG_CONN_ECHO;
 	if (mg_cc_sample(&c->cc, &sample) || (ev->flags & MG_SAMPLE_ECE) != 0)
 		mg_conn_command(s, c, MG_CONN_CMD_CC);
 }

@@ -423,7 +423,7 @@ void fb_command(struct fb *b, const struct mg_msg *cmd)
 	fb_flush(b);
 }
 
-void fb_set_cc(struct fb *b, uint32_t cwnd, uint32_t ssthresh)
+static void set_cc(struct fb *b, uint32_t cwnd, uint32_t ssthresh, uint32_t echo)
 {
 	struct mg_cmd_set_cc cmd = {
 		.msg = { .type = MG_CMD_SET_CC, .len = sizeof(cmd), .flow = 7, .gen = 1 },
@@ -431,9 +431,20 @@ void fb_set_cc(struct fb *b, uint32_t cwnd, uint32_t ssthresh)
 		.ssthresh_bytes = ssthresh,
 		.pacing_Bps = b->conf.pacing_Bps,
 		.flags = b->flow->opts & MG_FLOW_CC_MASK,
+		.echo = echo,
 	};
 
 	fb_command(b, &cmd.msg);
+}
+
+void fb_set_cc(struct fb *b, uint32_t cwnd, uint32_t ssthresh)
+{
+	set_cc(b, cwnd, ssthresh, 0);
+}
+
+void fb_answer_echo(struct fb *b, uint32_t cwnd, uint32_t ssthresh)
+{
+	set_cc(b, cwnd, ssthresh, 1);
 }
 
 /* ---- Looking at it ---- */

@@ -152,6 +152,8 @@ uint32_t fb_app_readable(struct fb *b);
 bool fb_app_event(struct fb *b);
 void fb_command(struct fb *b, const struct mg_msg *cmd);
 void fb_set_cc(struct fb *b, uint32_t cwnd, uint32_t ssthresh);
+/* The same as the answer to an echo. */
+void fb_answer_echo(struct fb *b, uint32_t cwnd, uint32_t ssthresh);
 
 /* The next frame, or NULL. */
 const struct fb_out *fb_tx(struct fb *b);

@@ -117,13 +117,74 @@ static void echo_holds_back(void **state)
 	b.now += FB_MS(50);
 	FB_RX(&b, .ack = 2000, .flags = ECE);
 	FB_TX_NONE(&b);
-	fb_set_cc(&b, 5000, 5000);
+	fb_answer_echo(&b, 5000, 5000);
 	FB_RX(&b, .ack = 4000, .flags = ECE);
 	FB_TX_NONE(&b); /* 6000 are out */
 	FB_RX(&b, .ack = 6000, .flags = ECE);
 	o = fb_tx(&b);
 	assert_int_equal(o->seq, 10000);
 	assert_true(o->flags & MG_TCP_CWR);
+	FB_TX_NONE(&b);
+	fb_close(&b);
+}
+
+/* A slow path that answers late: half of what was in flight at most, and no word from before the echo changes that. */
+static void echo_without_answer(void **state)
+{
+	(void)state;
+	fb_open(&b, &(struct fb_conf){ .flags = MG_FLOW_ECN, .cwnd = 10000, .srtt_us = 50000 });
+	fb_app_write(&b, 40000);
+	fb_tx_clear(&b);
+	b.now += FB_MS(50);
+	FB_RX(&b, .ack = 1000, .flags = ECE);
+	fb_set_cc(&b, 20000, 20000);
+	for (uint32_t i = 2; i <= 5; i++)
+		FB_RX(&b, .ack = i * 1000, .flags = ECE);
+	FB_TX_NONE(&b);
+	FB_RX(&b, .ack = 6000, .flags = ECE);
+	assert_true(fb_tx(&b)->flags & MG_TCP_CWR);
+	FB_TX_NONE(&b);
+	fb_answer_echo(&b, 7000, 7000);
+	assert_int_equal(fb_tx(&b)->seq, 11000);
+	assert_int_equal(fb_tx(&b)->seq, 12000);
+	FB_TX_NONE(&b);
+	fb_set_cc(&b, 8000, 7000); /* from now on every word counts again */
+	assert_int_equal(fb_tx(&b)->seq, 13000);
+	fb_close(&b);
+}
+
+/* The answer comes while a loss is repaired: it is heard, and so are those behind it. */
+static void echo_answered_in_recovery(void **state)
+{
+	(void)state;
+	fb_open(&b, &(struct fb_conf){ .flags = MG_FLOW_ECN | MG_FLOW_SACK,
+				       .cwnd = 10000,
+				       .srtt_us = 50000 });
+	fb_app_write(&b, 40000);
+	b.now += FB_MS(50);
+	FB_RX(&b, .ack = 1000, .flags = ECE);
+	FB_RX(&b, .ack = 1000, .flags = ECE, .nr_sack = 1, .sack = { { 2000, 6000 } });
+	fb_answer_echo(&b, 7000, 7000);
+	FB_RX(&b, .ack = 10000);
+	fb_set_cc(&b, 3000, 3000);
+	assert_int_equal(b.flow->cwnd, 3000);
+	fb_close(&b);
+}
+
+/* DCTCP takes little for few marks: until it says how much, each ACK lets out what it took from the network. */
+static void dctcp_echo_without_answer(void **state)
+{
+	(void)state;
+	fb_open(&b, &(struct fb_conf){
+			    .flags = MG_FLOW_ECN | MG_FLOW_DCTCP, .cwnd = 10000, .srtt_us = 50000 });
+	fb_app_write(&b, 40000);
+	fb_tx_clear(&b);
+	b.now += FB_MS(50);
+	FB_RX(&b, .ack = 1000, .flags = ECE);
+	FB_TX_NONE(&b);
+	FB_RX(&b, .ack = 3000, .flags = ECE);
+	assert_int_equal(fb_tx(&b)->seq, 10000);
+	assert_int_equal(fb_tx(&b)->seq, 11000);
 	FB_TX_NONE(&b);
 	fb_close(&b);
 }
@@ -317,6 +378,9 @@ int main(void)
 		cmocka_unit_test(ect_on_new_data_only),
 		cmocka_unit_test(cwr_once),
 		cmocka_unit_test(echo_holds_back),
+		cmocka_unit_test(echo_without_answer),
+		cmocka_unit_test(echo_answered_in_recovery),
+		cmocka_unit_test(dctcp_echo_without_answer),
 		cmocka_unit_test(cwr_waits_for_new_data),
 		cmocka_unit_test(dctcp_acks_change_of_marking),
 		cmocka_unit_test(dctcp_change_with_nothing_owed),
