@@ -14,6 +14,7 @@
 #include "fastpath/core/rtt.h"
 
 #define HOLD_OVERRIDE_NS (200 * MG_NS_PER_MS) /* RFC 9293 3.8.6.2.1: 0.1 to 1 second */
+#define WAIT_FOR_MORE_US 250 /* the time in which the room that is waited for comes about */
 #define FRAME_PAYLOAD_MAX (65535 - MG_IPV4_HLEN - MG_TCP_HLEN_MAX)
 #define BLOCK_FLAGS (MG_FF_BLOCK_CWND | MG_FF_BLOCK_WND | MG_FF_BLOCK_HOLD | MG_FF_BLOCK_PACE)
 
@@ -204,11 +205,13 @@ static uint32_t frame_max(const struct mg_fp *fp, const struct mg_flow *f, const
 
 /*
  * A piece of a large frame is not worth a frame of its own while ACKs are on their way that will open the
- * window further: wait for a third of it. What is out then (more than two segments) makes the peer answer.
+ * window further: wait for a third of it. What is out then (more than two segments) makes the peer answer. But only
+ * for so long: what waits is not in the network, and on a long path a third of the window is a third of the rate.
  */
 static bool wait_for_more(const struct mg_flow *f, uint32_t len, uint32_t max)
 {
-	return len < mg_min_u32(max, f->cwnd / 3) && f->recovery == MG_REC_OPEN;
+	return len < mg_min_u32(max, f->cwnd / 3) && f->recovery == MG_REC_OPEN &&
+	       (uint64_t)len * mg_flow_srtt_us(f) < (uint64_t)f->cwnd * WAIT_FOR_MORE_US;
 }
 
 /* Nagle, Minshall's way: one small segment may be out; and CORK. A FIN or urgent data sends everything. */

@@ -240,13 +240,22 @@ static void cubic_on_ack(struct mg_cc *cc, const struct mg_cc_sample *s)
 		avoid(cc, c, s, mg_min_u32(left, cc->cwnd));
 }
 
+/*
+ * RFC 9438 4.6: the flight, which is the window unless the application did not use it. Whole segments leave: what of
+ * the window was less than one is no restraint of the application.
+ */
+static uint32_t reduced_from(const struct mg_cc *cc, const struct mg_cc_sample *s)
+{
+	if (s->prior_inflight_bytes == 0 || cc->cwnd - cc->mss < s->prior_inflight_bytes)
+		return cc->cwnd;
+	return s->prior_inflight_bytes;
+}
+
 /* RFC 9438 4.6 and 4.7: multiplicative decrease, and fast convergence when the plateau sinks. */
 static void reduce(struct mg_cc *cc, const struct mg_cc_sample *s)
 {
 	struct cubic *c = cubic_of(cc);
-	uint32_t flight = s->prior_inflight_bytes != 0
-				  ? mg_min_u32(s->prior_inflight_bytes, cc->cwnd)
-				  : cc->cwnd;
+	uint32_t flight = reduced_from(cc, s);
 
 	c->undo = c->e;
 	c->e.cwnd_prior = cc->cwnd;

@@ -57,7 +57,7 @@ enum mg_conn_flag {
 	MG_CONN_PROBED = 1 << 10,     /* a keepalive report is awaited */
 	MG_CONN_SYN_LOST = 1 << 11,   /* our SYN or SYN-ACK was retransmitted */
 	MG_CONN_ICMP = 1 << 12,       /* an ICMP error waits for the worker's report */
-	MG_CONN_ECHO = 1 << 15, /* an echo was heard; the next MG_CMD_SET_CC answers it */
+	MG_CONN_ECHO = 1 << 15,       /* an echo was heard; the next MG_CMD_SET_CC answers it */
 	MG_CONN_RCV_FIXED = 1 << 20,  /* the application chose the size of its buffer */
 	MG_CONN_SND_FIXED = 1 << 21,
 	MG_CONN_GUARDED = 1 << 13, /* ends with its guard, not with a process */

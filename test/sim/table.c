@@ -21,6 +21,7 @@
 struct cell {
 	const char *algorithm[2]; /* of each connection; NULL: there is only one */
 	bool ecn;
+	bool gso; /* the sender's port takes frames of 64 KiB */
 	uint32_t mbit;
 	uint32_t rtt_ms;
 	uint32_t buffer_percent; /* of the bandwidth-delay product */
@@ -36,6 +37,7 @@ struct outcome {
 	uint32_t lost_ppm;   /* of the frames sent */
 	uint32_t resent_ppm; /* of the segments sent */
 	uint32_t timeouts;
+	uint32_t window; /* hundredths of a segment in the network on average */
 };
 
 struct world {
@@ -126,6 +128,7 @@ static void make_host(struct world *w, const struct cell *c, int h)
 	conf.tcp.rcvbuf_bytes = BUFFER;
 	conf.tcp.sndbuf_bytes = BUFFER;
 	conf.tcp.pacing = false;
+	conf.gso = c->gso;
 	conf.tcp.ecn = c->ecn ? MG_SLOW_ECN_ON : MG_SLOW_ECN_OFF;
 	/* The receiver's algorithm decides how it echoes. */
 	(void)snprintf(conf.tcp.congestion_control, sizeof(conf.tcp.congestion_control), "%s",
@@ -198,6 +201,7 @@ static struct outcome measure(struct world *w, const struct cell *c)
 	all = to[0] + to[1] - from[0] - from[1];
 	segs = mg_max_u64(counter(w, "tx_segments") - segs, 1);
 	o.percent = (uint32_t)(all * 100 / could);
+	o.window = (uint32_t)(all * 100 / PAYLOAD * c->rtt_ms / 1000 / c->measured_s);
 	o.share = (uint32_t)((to[0] - from[0]) * 100 / mg_max_u64(all, 1));
 	o.queue_ms = (uint32_t)(mg_sim_net_queue(w->net, 0) * 1000 / (c->mbit * 125000));
 	o.lost_ppm = (uint32_t)((mg_sim_net_lost(w->net) - lost) * 1000000 / segs);
@@ -274,6 +278,35 @@ static void alone(FILE *out)
 	}
 }
 
+/* Random losses and no queue: the window that follows from them (RFC 9438 5.2: Reno's, which CUBIC has on short paths). */
+static void by_formula(FILE *out)
+{
+	static const struct {
+		uint32_t loss_ppm, window;
+	} losses[] = { { 1000, 3873 }, { 10000, 1225 } };
+
+	(void)fprintf(out,
+		      "\n# Random losses, 1 Gbit/s: segments in the network beside sqrt(3 / 2p).\n"
+		      "# algorithm frames RTT/ms     loss | segments formula\n");
+	for (uint32_t i = 0; i < 16; i++) {
+		struct cell c = { .algorithm = { i & 8 ? "cubic" : "reno" },
+				  .gso = (i & 4) != 0,
+				  .mbit = 1000,
+				  .rtt_ms = i & 2 ? 50 : 10,
+				  .buffer_percent = 100,
+				  .loss_ppm = losses[i & 1].loss_ppm,
+				  .warm_s = 4,
+				  .measured_s = i & 2 ? 60 : 30 };
+		uint32_t formula = losses[i & 1].window;
+		struct outcome o = run(&c);
+
+		(void)fprintf(out, "%-11s %6s %6u %5u.%02u%% | %5u.%02u %4u.%02u\n", c.algorithm[0],
+			      c.gso ? "large" : "single", c.rtt_ms, c.loss_ppm / 10000,
+			      c.loss_ppm / 100 % 100, o.window / 100, o.window % 100, formula / 100,
+			      formula % 100);
+	}
+}
+
 /* A switch that marks. */
 static void marked(FILE *out)
 {
@@ -331,6 +364,7 @@ static void together(FILE *out)
 void mg_sim_table(FILE *out)
 {
 	alone(out);
+	by_formula(out);
 	marked(out);
 	together(out);
 }

@@ -340,6 +340,31 @@ static void test_cubic_is_friendly_on_short_paths(void **state)
 	assert_in_range(d.cc.cwnd, before + 17 * CC_MSS, before + 25 * CC_MSS);
 }
 
+/* RFC 9438 4.6: seven tenths of the flight; of the window, where less than a segment of it was left over. */
+static void test_cubic_reduces_what_was_used(void **state)
+{
+	static const struct {
+		uint32_t flight, left; /* bytes; cwnd is 40.5 segments */
+	} is[] = { { 40 * CC_MSS, 405 * CC_MSS / 10 * 7 / 10 },
+		   { 43 * CC_MSS, 405 * CC_MSS / 10 * 7 / 10 },
+		   { 39 * CC_MSS, 39 * CC_MSS * 7 / 10 },
+		   { 10 * CC_MSS, 10 * CC_MSS * 7 / 10 } };
+
+	(void)state;
+	for (uint32_t i = 0; i < MG_ARRAY_SIZE(is); i++) {
+		struct mg_cc cc;
+		struct mg_cc_sample s = { .now_ns = MG_NS_PER_S,
+					  .flags = MG_SAMPLE_LOSS,
+					  .srtt_us = 10000,
+					  .delivered_bytes = 1,
+					  .prior_inflight_bytes = is[i].flight };
+
+		mg_cc_init(&cc, mg_cc_find("cubic"), CC_MSS, 405 * CC_MSS / 10, 10000, MG_NS_PER_S);
+		(void)mg_cc_sample(&cc, &s);
+		assert_int_equal(cc.cwnd, is[i].left);
+	}
+}
+
 static void test_cubic_fast_convergence(void **state)
 {
 	struct ccd d;
@@ -421,6 +446,7 @@ int main(void)
 		cmocka_unit_test(test_cubic_undo_leaves_no_trace),
 		cmocka_unit_test(test_cubic_half_way),
 		cmocka_unit_test(test_cubic_is_friendly_on_short_paths),
+		cmocka_unit_test(test_cubic_reduces_what_was_used),
 		cmocka_unit_test(test_cubic_fast_convergence),
 		cmocka_unit_test(test_cubic_clock_stops_while_application_limits),
 		cmocka_unit_test(test_hystart_leaves_slow_start_when_rtt_grows),

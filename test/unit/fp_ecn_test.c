@@ -157,9 +157,8 @@ static void echo_without_answer(void **state)
 static void echo_answered_in_recovery(void **state)
 {
 	(void)state;
-	fb_open(&b, &(struct fb_conf){ .flags = MG_FLOW_ECN | MG_FLOW_SACK,
-				       .cwnd = 10000,
-				       .srtt_us = 50000 });
+	fb_open(&b, &(struct fb_conf){
+			    .flags = MG_FLOW_ECN | MG_FLOW_SACK, .cwnd = 10000, .srtt_us = 50000 });
 	fb_app_write(&b, 40000);
 	b.now += FB_MS(50);
 	FB_RX(&b, .ack = 1000, .flags = ECE);
@@ -175,8 +174,9 @@ static void echo_answered_in_recovery(void **state)
 static void dctcp_echo_without_answer(void **state)
 {
 	(void)state;
-	fb_open(&b, &(struct fb_conf){
-			    .flags = MG_FLOW_ECN | MG_FLOW_DCTCP, .cwnd = 10000, .srtt_us = 50000 });
+	fb_open(&b, &(struct fb_conf){ .flags = MG_FLOW_ECN | MG_FLOW_DCTCP,
+				       .cwnd = 10000,
+				       .srtt_us = 50000 });
 	fb_app_write(&b, 40000);
 	fb_tx_clear(&b);
 	b.now += FB_MS(50);

@@ -124,6 +124,21 @@ static void large_frames_wait_for_acks(void **state)
 	fb_close(&b);
 }
 
+/* On a long path that room takes too long to come about: it would be missing in the network. */
+static void large_frames_wait_for_no_long_path(void **state)
+{
+	(void)state;
+	fb_open(&b, &(struct fb_conf){
+			    .gso_bytes = 65536, .lends = true, .cwnd = 30000, .srtt_us = 50000 });
+	fb_app_write(&b, 60000);
+	fb_tx_clear(&b);
+	FB_RX(&b, .ack = 1000);
+	assert_int_equal(fb_tx(&b)->len, 1000);
+	FB_RX(&b, .ack = 3000);
+	assert_int_equal(fb_tx(&b)->len, 2000);
+	fb_close(&b);
+}
+
 /* Whatever is lost of a large frame goes out again by segments; the rest of it stays SACKed. */
 static void parts_of_a_large_frame_again(void **state)
 {
@@ -542,6 +557,7 @@ int main(void)
 		cmocka_unit_test(families_ports_and_options),
 		cmocka_unit_test(frames_for_the_port_to_segment),
 		cmocka_unit_test(large_frames_wait_for_acks),
+		cmocka_unit_test(large_frames_wait_for_no_long_path),
 		cmocka_unit_test(parts_of_a_large_frame_again),
 		cmocka_unit_test(tail_of_a_large_frame),
 		cmocka_unit_test(paced_frames_are_short),
