@@ -193,6 +193,10 @@ struct mg_conf {
 		uint32_t fin_timeout_ms;
 		uint32_t time_wait_ms;
 		uint32_t challenge_ack_limit;
+		uint32_t fastopen;
+		uint32_t fastopen_queue_max;
+		char fastopen_key[33];
+		uint32_t fastopen_key_life_s;
 	} tcp;
 	struct {
 		uint32_t ttl;

@@ -422,11 +422,22 @@ static int check_neighbors(const struct mg_conf *c, struct mg_conf_err *err)
 	return rc;
 }
 
+static int check_fastopen(const struct mg_conf *c, struct mg_conf_err *err)
+{
+	size_t len = strlen(c->tcp.fastopen_key);
+
+	if (len == 0 || (len == 32 && strspn(c->tcp.fastopen_key, "0123456789abcdefABCDEF") == 32))
+		return 0;
+	return mg_conf_err_fail(err, "tcp.fastopen_key",
+				"found %zu characters, allowed: 32 hexadecimal digits, or nothing",
+				len);
+}
+
 int mg_conf_check(const struct mg_conf *conf, struct mg_conf_err *err)
 {
 	int (*const checks[])(const struct mg_conf *, struct mg_conf_err *) = {
-		check_orders, check_limits, check_access, check_sockets,
-		check_cores,  check_ports,  check_routes, check_neighbors,
+		check_orders, check_limits, check_access,    check_sockets,  check_cores,
+		check_ports,  check_routes, check_neighbors, check_fastopen,
 	};
 	int rc = 0;
 

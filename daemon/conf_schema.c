@@ -323,6 +323,20 @@ const struct mg_conf_key mg_conf_keys[] = {
 	KEY(tcp.challenge_ack_limit, NUMBER, RANGE(1, 1000000), .deflt = "1000",
 	    .unit = "segments per second", LIVE,
 	    .help = "Challenge ACKs of one worker (RFC 5961)."),
+	KEY(tcp.fastopen, NUMBER, RANGE(0, 0x7ff), .deflt = "0", .unit = "bits", LIVE,
+	    .help = "TCP Fast Open (RFC 7413), bits as of Linux' sysctl: 1 connecting sockets that ask for "
+		    "it, 2 listeners that ask for it, 4 data in SYNs without a cookie, 512 data taken "
+		    "without a cookie, 1024 all listeners. A SYN's data may reach the application twice."),
+	KEY(tcp.fastopen_queue_max, NUMBER, RANGE(1, 65535), .deflt = "1024", .unit = "connections",
+	    LIVE,
+	    .help = "Most Fast Open connections of a listener whose handshake has not ended, whatever "
+		    "TCP_FASTOPEN asks for."),
+	KEY(tcp.fastopen_key, TEXT, LENGTH(tcp.fastopen_key), .deflt = "", LIVE,
+	    .help = "Key of Fast Open cookies, 32 hexadecimal digits, the same on all servers behind one "
+		    "address. When it changes, cookies of the key before stay good. Empty: drawn by mangod."),
+	KEY(tcp.fastopen_key_life_s, DURATION, RANGE(60, 31536000), .deflt = "86400",
+	    .unit = "seconds", LIVE,
+	    .help = "A drawn key makes cookies for so long, which are good for as long again."),
 
 	KEY(ip.ttl, NUMBER, RANGE(1, 255), .deflt = "64", .unit = "hops", LIVE,
 	    .help = "Time to live of what is sent."),

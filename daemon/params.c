@@ -44,6 +44,24 @@ static void set_timers(const struct mg_conf *conf, struct mg_slow_conf *tcp)
 	tcp->arp_retry_ms = conf->arp.retry_ms;
 }
 
+static uint8_t hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return (uint8_t)(c - '0');
+	return (uint8_t)((c | 0x20) - 'a' + 10);
+}
+
+/* Empty, or 32 digits: the schema's checks have seen to that. */
+static void set_fastopen_key(const struct mg_conf *conf, struct mg_slow_conf *tcp)
+{
+	const char *text = conf->tcp.fastopen_key;
+
+	tcp->fastopen_has_key = text[0] != '\0';
+	for (uint32_t i = 0; i < sizeof(tcp->fastopen_key) && tcp->fastopen_has_key; i++)
+		tcp->fastopen_key[i] = (uint8_t)(hex_digit(text[2 * i]) << 4 |
+						 hex_digit(text[2 * i + 1]));
+}
+
 void mg_params_tcp(const struct mg_conf *conf, struct mg_slow_conf *ret_tcp)
 {
 	struct mg_slow_conf tcp = {
@@ -59,6 +77,9 @@ void mg_params_tcp(const struct mg_conf *conf, struct mg_slow_conf *ret_tcp)
 		.nagle = conf->tcp.nagle,
 		.loopback = conf->tcp.loopback,
 		.pacing = conf->tcp.pacing,
+		.fastopen = conf->tcp.fastopen,
+		.fastopen_queue_max = conf->tcp.fastopen_queue_max,
+		.fastopen_key_life_s = conf->tcp.fastopen_key_life_s,
 		.syn_cookies = conf->tcp.syn_cookies != MG_CONF_COOKIES_OFF,
 		.syn_cookies_always = conf->tcp.syn_cookies == MG_CONF_COOKIES_ALWAYS,
 		.keepalive = conf->tcp.keepalive,
@@ -85,6 +106,7 @@ void mg_params_tcp(const struct mg_conf *conf, struct mg_slow_conf *ret_tcp)
 	};
 
 	set_timers(conf, &tcp);
+	set_fastopen_key(conf, &tcp);
 	/* Names of algorithms are short; the schema knows them all. */
 	(void)mg_conf_get(conf, "tcp.congestion_control", tcp.congestion_control,
 			  sizeof(tcp.congestion_control), NULL);

@@ -30,6 +30,17 @@ static struct mg_flow *find(const struct mg_fp *fp, const struct mg_msg *m)
 
 /* ---- INSTALL ---- */
 
+/* Before the handshake's end: what the SYN brought is delivered already (RFC 7413 4.2.2). */
+static void install_syn(struct mg_fp *fp, struct mg_flow *f, const struct mg_cmd_install *c)
+{
+	f->flags |= MG_FF_SYN_RCVD;
+	if (c->syn_bytes == 0)
+		return;
+	memcpy(f->rx_ring, c + 1, c->syn_bytes);
+	f->flags |= MG_FF_NOTIFY;
+	mg_fp_count(fp, MG_FPS_RX_BYTES, c->syn_bytes);
+}
+
 static void install_rx(struct mg_fp *fp, struct mg_flow *f, const struct mg_cmd_install *c)
 {
 	f->rx_ring = c->app->base + c->rx_off;
@@ -46,6 +57,8 @@ static void install_rx(struct mg_fp *fp, struct mg_flow *f, const struct mg_cmd_
 	f->quickacks = MG_FLOW_QUICKACKS;
 	f->rcv_wscale = c->rcv_wscale;
 	mg_rwnd_init(f, c->rcv_adv);
+	if (mg_unlikely(c->flags & MG_FLOW_SYN_RCVD))
+		install_syn(fp, f, c);
 }
 
 static void install_tx(struct mg_fp *fp, struct mg_flow *f, const struct mg_cmd_install *c)
@@ -84,6 +97,7 @@ static bool install_ok(const struct mg_fp *fp, const struct mg_cmd_install *c)
 	       fp->apps[c->app->id].app == c->app && c->mss != 0 && mg_is_pow2(c->rx_bytes) &&
 	       mg_is_pow2(c->tx_bytes) && c->rcv_wscale <= MG_TCP_WS_MAX &&
 	       c->snd_wscale <= MG_TCP_WS_MAX && c->snd_una == c->snd_nxt &&
+	       c->syn_bytes <= c->rx_bytes && c->msg.len >= sizeof(*c) + c->syn_bytes &&
 	       c->window < c->app->nr_windows && (uint64_t)c->contexts >> c->app->nr_contexts == 0;
 }
 

@@ -28,7 +28,7 @@
 #define MG_FLOW_NONE UINT32_MAX /* no record, no interval, no flow */
 #define MG_FLOW_DUPTHRESH 3
 #define MG_FLOW_QUICKACKS 16
-#define MG_FLOW_EVENTS_MAX 9
+#define MG_FLOW_EVENTS_MAX 10
 
 /* Life of the slot. */
 enum mg_flow_run {
@@ -73,6 +73,9 @@ enum mg_flow_flag {
 	MG_FF_OVERRIDE = 1
 			 << 30, /* the hold timer ran out: send what there is (RFC 9293 3.8.6.2.1) */
 };
+
+/* Our SYN-ACK is not acknowledged: a connection that a SYN with data began (RFC 7413). In mg_flow.flags, too. */
+#define MG_FF_SYN_RCVD (1u << 31)
 
 enum mg_flow_recovery {
 	MG_REC_OPEN = 0,

@@ -116,8 +116,7 @@ enum mg_fp_verdict mg_fp_rx(struct mg_fp *fp, struct mg_flow *flow, const struct
 			    uint64_t now_ns)
 {
 	mg_fp_set_now(fp, now_ns);
-	mg_input_segment(fp, flow, seg);
-	return MG_FP_DONE;
+	return mg_likely(mg_input_segment(fp, flow, seg)) ? MG_FP_DONE : MG_FP_TO_SLOW;
 }
 
 uint32_t mg_fp_doorbells(struct mg_fp *fp, struct mg_app *app, uint32_t context, uint32_t budget,

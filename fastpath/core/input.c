@@ -10,12 +10,15 @@
 #include "fastpath/core/engine.h"
 #include "fastpath/core/notify.h"
 #include "fastpath/core/output.h"
+#include "fastpath/core/rtt.h"
 
 #define PAWS_STALE_MS \
 	(24u * 24 * 60 * 60 * 1000) /* RFC 7323 5.5: an idle ts_recent outlives its use */
 #define QUICK_ACK_NS MG_NS_PER_MS
 /* What must not be under way for a segment to be predictable. */
-#define UNUSUAL (MG_FF_FIN_SEEN | MG_FF_FIN_RCVD | MG_FF_SHUT_RD | MG_FF_APP_CLOSED | MG_FF_ECE)
+#define UNUSUAL                                                                           \
+	(MG_FF_FIN_SEEN | MG_FF_FIN_RCVD | MG_FF_SHUT_RD | MG_FF_APP_CLOSED | MG_FF_ECE | \
+	 MG_FF_SYN_RCVD)
 
 /* ---- Payload ---- */
 
@@ -336,6 +339,35 @@ static void take_urgent(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg
 	f->flags |= MG_FF_URG | MG_FF_PUBLISH | MG_FF_NOTIFY;
 }
 
+/* The handshake ends; its round trip is a sample, unless the SYN-ACK may have been sent twice (Karn). */
+static void syn_acked(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *seg)
+{
+	uint64_t since_ns = fp->now_ns - f->neigh_ns; /* not confirmed yet: since INSTALL */
+	uint32_t ms = fp->now_ms + f->ts_offset - seg->tsecr;
+
+	f->flags &= ~MG_FF_SYN_RCVD;
+	mg_notify_event(fp, f, MG_EV_SYN_ACKED, 0);
+	if (f->srtt8_us != 0)
+		return;
+	if (since_ns < mg_us_to_ns(f->rto_us))
+		mg_rtt_sample(f, (uint32_t)mg_max_u64(mg_ns_to_us(since_ns), 1));
+	else if ((f->opts & MG_FLOW_TS) && seg->tsecr != 0 && ms < 1000000)
+		mg_rtt_sample(f, ms * 1000 + 500);
+}
+
+/* RFC 9293 3.10.7.4, SYN-RECEIVED: the SYN again, or an ACK of what was never sent. The slow path answers those. */
+static bool is_handshake(const struct mg_flow *f, const struct mg_seg *seg)
+{
+	uint32_t irs = f->rcv_nxt - 1 - (uint32_t)f->rx_tail;
+
+	if (!mg_flow_has(f, MG_FF_SYN_RCVD) || (seg->flags & MG_TCP_RST) != 0)
+		return false;
+	if (seg->flags & MG_TCP_SYN)
+		return seg->seq == irs;
+	return (seg->flags & MG_TCP_ACK) != 0 &&
+	       (mg_seq_lt(seg->ack, f->snd_una) || mg_seq_gt(seg->ack, f->snd_nxt));
+}
+
 static void input_slow(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *seg)
 {
 	if (!timestamp_ok(fp, f, seg))
@@ -351,6 +383,8 @@ static void input_slow(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg 
 	}
 	if (!sequence_ok(fp, f, seg) || !ack_ok(fp, f, seg))
 		return;
+	if (mg_unlikely(mg_flow_has(f, MG_FF_SYN_RCVD)))
+		syn_acked(fp, f, seg);
 	take_timestamp(fp, f, seg);
 	f->last_rx_ns = fp->now_ns;
 	mg_ack_process(fp, f, seg, fp->now_ns);
@@ -408,16 +442,20 @@ static void input_fast(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg 
 	schedule_ack(fp, f, seg);
 }
 
-void mg_input_segment(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *seg)
+bool mg_input_segment(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *seg)
 {
 	mg_fp_count(fp, MG_FPS_RX_SEGS, 1);
 	if (mg_unlikely(f->run != MG_FLOW_LIVE)) {
 		mg_fp_count(fp, MG_FPS_RX_STOPPED, 1);
-		return;
+		return true;
 	}
 	mg_fp_pend(fp, f);
-	if (mg_likely(predicted(f, seg)))
+	if (mg_likely(predicted(f, seg))) {
 		input_fast(fp, f, seg);
-	else
-		input_slow(fp, f, seg);
+		return true;
+	}
+	if (mg_unlikely(is_handshake(f, seg)))
+		return false;
+	input_slow(fp, f, seg);
+	return true;
 }

@@ -14,5 +14,6 @@
 
 struct mg_fp;
 
-void mg_input_segment(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *seg);
+/* False: before the handshake's end, the slow path is to have a look at it. */
+bool mg_input_segment(struct mg_fp *fp, struct mg_flow *f, const struct mg_seg *seg);
 #endif

@@ -87,7 +87,7 @@ void mg_notify_event(struct mg_fp *fp, struct mg_flow *f, uint16_t type, uint32_
 		if (f->ev[i] == (uint8_t)type)
 			return;
 	}
-	/* Each of the nine kinds stands here at most once. */
+	/* Each of the ten kinds stands here at most once. */
 	MG_ASSERT(f->nr_ev < MG_FLOW_EVENTS_MAX);
 	f->ev[f->nr_ev++] = (uint8_t)type;
 	if (type == MG_EV_APP_CLOSE)

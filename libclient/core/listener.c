@@ -126,7 +126,9 @@ static int request_listen(struct mg_lst *lst, const struct mg_lst_params *params
 	item->addr = params->addr;
 	item->port = params->port;
 	item->flags = (uint16_t)((params->reuseport ? MG_CTL_LISTEN_REUSEPORT : 0) |
-				 (params->v6only ? MG_CTL_LISTEN_V6ONLY : 0));
+				 (params->v6only ? MG_CTL_LISTEN_V6ONLY : 0) |
+				 (params->fastopen_no_cookie ? MG_CTL_LISTEN_TFO_NO_COOKIE : 0));
+	item->fastopen = params->fastopen;
 	item->backlog = params->backlog;
 	item->context = lst->src.ctx->index;
 	item->rcvbuf_bytes = params->rcvbuf_bytes;

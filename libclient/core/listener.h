@@ -54,6 +54,8 @@ struct mg_lst_params {
 	uint8_t ttl;         /* of its SYN-ACKs and connections; 0: default */
 	uint8_t tos;         /* likewise */
 	uint16_t defer_s;    /* connections are ready with data, or after so long; 0: at once */
+	uint32_t fastopen;   /* MG_CTL_OPT_LISTEN_FASTOPEN */
+	bool fastopen_no_cookie;
 };
 
 /* 0; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, ... */

@@ -525,6 +525,10 @@ MANGO_API mango_status_e mango_socket_destroy(mango_socket_h sock);
  * TCP_USER_TIMEOUT (INT_MAX: for ever), TCP_CONGESTION, TCP_MAXSEG. IPPROTO_IP: IP_TOS, IP_TTL. IPPROTO_IPV6: IPV6_V6ONLY (before
  * bind), IPV6_TCLASS, IPV6_UNICAST_HOPS (-1: the default).
  *
+ * TCP_FASTOPEN of a listener, before or after listen (RFC 7413): so many connections may begin with the data of their
+ * SYN, before their handshake has ended; 0: none. It needs the daemon's tcp.fastopen. Such a request may arrive twice.
+ * TCP_FASTOPEN_NO_COOKIE: from peers without a cookie, too.
+ *
  * SO_RCVBUF and SO_SNDBUF fix the size of a buffer, which otherwise grows with the path. They count payload bytes: the
  * daemon rounds up to a power of two and limits; it does not double, as Linux does for its own book-keeping. What a
  * connected socket returns is the size that the buffer has now.

@@ -58,6 +58,8 @@ struct mg_sockopts {
 	int64_t sndtimeo_us;
 	uint32_t rcvbuf; /* 0: default */
 	uint32_t sndbuf;
+	int fastopen; /* most connections of a listener before their handshake's end; 0: off */
+	bool fastopen_no_cookie;
 	/* The daemon's: value by enum mg_ctl_option; bit set in `daemon_set`: was set here. */
 	uint32_t daemon_set;
 	int32_t daemon_value[32];

@@ -486,6 +486,49 @@ static int get_maxseg(struct mg_socket *sock, const struct opt_def *def, struct 
 						       : sock->opts.daemon_value[def->arg]);
 }
 
+/* TCP_FASTOPEN of a listener, before or after listen(); connections know nothing of it. */
+static int set_fastopen(struct mg_socket *sock, const struct opt_def *def, struct opt_value *v)
+{
+	int value, err = read_int(v, &value);
+
+	(void)def; /* the only one of its kind */
+	if (err < 0)
+		return err;
+	if (value < 0 || sock->kind == MG_SOCK_CONN)
+		return -EINVAL;
+	sock->opts.fastopen = value;
+	if (sock->kind != MG_SOCK_LISTENER)
+		return 0;
+	return mg_lst_set_option(sock->lst, MG_CTL_OPT_LISTEN_FASTOPEN, (uint32_t)value);
+}
+
+static int get_fastopen(struct mg_socket *sock, const struct opt_def *def, struct opt_value *v)
+{
+	(void)def; /* the only one of its kind */
+	return write_int(v, sock->opts.fastopen);
+}
+
+static int set_no_cookie(struct mg_socket *sock, const struct opt_def *def, struct opt_value *v)
+{
+	int value, err = read_int(v, &value);
+
+	(void)def; /* the only one of its kind */
+	if (err < 0)
+		return err;
+	if (value < 0 || value > 1 || sock->kind == MG_SOCK_CONN)
+		return -EINVAL;
+	sock->opts.fastopen_no_cookie = value != 0;
+	if (sock->kind != MG_SOCK_LISTENER)
+		return 0;
+	return mg_lst_set_option(sock->lst, MG_CTL_OPT_LISTEN_FASTOPEN_NO_COOKIE, (uint32_t)value);
+}
+
+static int get_no_cookie(struct mg_socket *sock, const struct opt_def *def, struct opt_value *v)
+{
+	(void)def; /* the only one of its kind */
+	return write_int(v, sock->opts.fastopen_no_cookie);
+}
+
 static const struct opt_def defs[] = {
 	{ SOL_SOCKET, SO_REUSEADDR, set_flag, get_flag, LOCAL_REUSEADDR, 0, 0 },
 	{ SOL_SOCKET, SO_REUSEPORT, set_flag, get_flag, LOCAL_REUSEPORT, 0, 0 },
@@ -512,6 +555,8 @@ static const struct opt_def defs[] = {
 	{ IPPROTO_TCP, TCP_MAXSEG, set_daemon, get_maxseg, MG_CTL_OPT_MAXSEG, 88, 32767 },
 	{ IPPROTO_TCP, TCP_CONGESTION, set_congestion, get_congestion, 0, 0, 0 },
 	{ IPPROTO_TCP, MANGO_TCP_SOFT_ERROR, NULL, get_daemon, MG_CTL_OPT_SOFT_ERROR, 0, 0 },
+	{ IPPROTO_TCP, TCP_FASTOPEN, set_fastopen, get_fastopen, 0, 0, 0 },
+	{ IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, set_no_cookie, get_no_cookie, 0, 0, 0 },
 	{ IPPROTO_TCP, TCP_INFO, NULL, get_info, 0, 0, 0 },
 	{ IPPROTO_IP, IP_TOS, set_daemon, get_daemon, MG_CTL_OPT_TOS, 0, 255 },
 	{ IPPROTO_IP, IP_TTL, set_daemon, get_daemon, MG_CTL_OPT_TTL, 1, 255 },

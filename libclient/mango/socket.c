@@ -170,6 +170,8 @@ mango_status_e mango_socket_listen(mango_socket_h h, int backlog)
 		.backlog = backlog < 1 ? 1 : (uint32_t)backlog,
 		.rcvbuf_bytes = sock->opts.rcvbuf,
 		.sndbuf_bytes = sock->opts.sndbuf,
+		.fastopen = (uint32_t)sock->opts.fastopen,
+		.fastopen_no_cookie = sock->opts.fastopen_no_cookie,
 	};
 	memcpy(params.congestion, sock->opts.congestion, sizeof(params.congestion));
 	params.ttl = (uint8_t)set_value(sock, MG_CTL_OPT_TTL);

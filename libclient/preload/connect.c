@@ -109,6 +109,8 @@ static int open_listener(int fd, struct mg_sock *s, int backlog, enum mg_verdict
 		.backlog = backlog < 1 ? 1 : (uint32_t)backlog,
 		.rcvbuf_bytes = s->rcvbuf,
 		.sndbuf_bytes = s->sndbuf,
+		.fastopen = s->fastopen,
+		.fastopen_no_cookie = s->fastopen_no_cookie,
 	};
 	int err;
 

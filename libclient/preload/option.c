@@ -237,6 +237,21 @@ static void note_socket_level(struct mg_sock *s, const struct mg_sockopt *opt)
 	}
 }
 
+/* Of a listener, before or after listen(). The kernel has found it right; a daemon without it serves without. */
+static void note_fastopen(struct mg_sock *s, const struct mg_sockopt *opt)
+{
+	uint32_t option = MG_CTL_OPT_LISTEN_FASTOPEN;
+
+	if (opt->name == TCP_FASTOPEN) {
+		s->fastopen = (uint32_t)value_of(opt);
+	} else {
+		s->fastopen_no_cookie = value_of(opt) != 0;
+		option = MG_CTL_OPT_LISTEN_FASTOPEN_NO_COOKIE;
+	}
+	if (mg_sock_kind(s) == MG_SOCK_LISTENER)
+		(void)mg_lst_set_option(s->lst, option, (uint32_t)value_of(opt));
+}
+
 static void note_tcp_level(struct mg_sock *s, const struct mg_sockopt *opt)
 {
 	switch (opt->name) {
@@ -253,6 +268,10 @@ static void note_tcp_level(struct mg_sock *s, const struct mg_sockopt *opt)
 		break;
 	case TCP_QUICKACK:
 		set_flag(s, MG_SHM_AF_QUICKACK, value_of(opt) != 0);
+		break;
+	case TCP_FASTOPEN:
+	case TCP_FASTOPEN_NO_COOKIE:
+		note_fastopen(s, opt);
 		break;
 	default:
 		break;

@@ -79,7 +79,9 @@ struct mg_sock {
 	uint16_t lport;
 	uint32_t rcvbuf;
 	uint32_t sndbuf;
-	uint32_t defer_s;    /* TCP_DEFER_ACCEPT, for a listener */
+	uint32_t defer_s;  /* TCP_DEFER_ACCEPT, for a listener */
+	uint32_t fastopen; /* TCP_FASTOPEN of a listener; 0: off */
+	bool fastopen_no_cookie;
 	uint32_t daemon_set; /* bit: enum mg_ctl_option */
 	int32_t daemon_value[MG_SOCK_DAEMON_OPTS];
 	char congestion[16];

@@ -105,6 +105,8 @@ struct mg_ctl_kv {
 enum mg_ctl_listen_flag {
 	MG_CTL_LISTEN_REUSEPORT = 1 << 0,
 	MG_CTL_LISTEN_V6ONLY = 1 << 1, /* of ::, which else takes IPv4 as well (RFC 3493 5.3) */
+	MG_CTL_LISTEN_TFO_NO_COOKIE = 1
+				      << 2, /* Fast Open: data of SYNs is taken without a cookie */
 };
 
 struct mg_ctl_listen {
@@ -121,7 +123,7 @@ struct mg_ctl_listen {
 	uint8_t ttl;         /* of its SYN-ACKs and connections, as MG_CTL_OPT_LISTEN_TTL */
 	uint8_t tos;         /* likewise, as MG_CTL_OPT_LISTEN_TOS */
 	uint16_t defer_s;    /* as MG_CTL_OPT_LISTEN_DEFER_S */
-	uint32_t reserved;
+	uint32_t fastopen;   /* most connections before their handshake's end (RFC 7413); 0: none */
 };
 
 enum mg_ctl_accept_flag {
@@ -217,8 +219,10 @@ enum mg_ctl_option {
 	MG_CTL_OPT_SOFT_ERROR =
 		12, /* get: errno of the last soft error (RFC 9293 MUST-47), and forgets it */
 	/* Set only; window: id of a listener. */
-	MG_CTL_OPT_LISTEN_TTL = 15, /* 0: the configured one */
-	MG_CTL_OPT_LISTEN_TOS = 16, /* likewise */
+	MG_CTL_OPT_LISTEN_FASTOPEN = 13,           /* as mg_ctl_listen.fastopen */
+	MG_CTL_OPT_LISTEN_FASTOPEN_NO_COOKIE = 14, /* 0/1 */
+	MG_CTL_OPT_LISTEN_TTL = 15,                /* 0: the configured one */
+	MG_CTL_OPT_LISTEN_TOS = 16,                /* likewise */
 	MG_CTL_OPT_LISTEN_DEFER_S =
 		17, /* a connection is ready when it brings data; after so long without; 0: at once */
 };

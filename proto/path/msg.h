@@ -67,7 +67,8 @@ enum mg_msg_type {
 		80, /* struct mg_msg_app: impossible ring indices: the application is to be detached */
 	MG_EV_MTU_PROBE =
 		81, /* struct mg_ev_flow: what became of MG_FLOW_OPT_MTU_PROBE; value: MG_MTU_PROBE_VALUE() */
-	MG_EV_RING = 100, /* struct mg_ev_ring: about a payload ring's size */
+	MG_EV_SYN_ACKED = 82, /* struct mg_ev_flow: of MG_FLOW_SYN_RCVD: the handshake is done */
+	MG_EV_RING = 100,     /* struct mg_ev_ring: about a payload ring's size */
 };
 
 struct mg_msg {
@@ -88,6 +89,7 @@ enum mg_flow_opt_flag {
 	MG_FLOW_DCTCP = 1 << 6,    /* echo CE exactly (RFC 8257 3.2) instead of until CWR */
 	MG_FLOW_OWN_CWND = 1 << 7, /* the algorithm's cwnd holds in recovery and after idling, too */
 	MG_FLOW_ECT_ALL = 1 << 8,  /* ECT on pure ACKs and retransmissions as well (RFC 8257 3.5) */
+	MG_FLOW_SYN_RCVD = 1 << 9, /* INSTALL: our SYN-ACK is not acknowledged (RFC 7413) */
 };
 
 /* What a change of congestion control changes. */
@@ -138,8 +140,8 @@ struct mg_cmd_install {
 	uint32_t rx_max_bytes; /* they may grow up to here; 0: their sizes are fixed */
 	uint32_t tx_max_bytes;
 	uint32_t ring_idle_us; /* after so long they return to their first sizes; 0: never */
-	uint32_t reserved1;
-	uint64_t rx_off; /* offsets in the region */
+	uint32_t syn_bytes;    /* payload of the peer's SYN behind this struct, before rcv_nxt */
+	uint64_t rx_off;       /* offsets in the region */
 	uint64_t tx_off;
 };
 

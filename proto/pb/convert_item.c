@@ -172,10 +172,11 @@ static int unpack_kv(const void *pb, void *ctl)
 	return 0;
 }
 
-static uint16_t listen_flags(bool reuseport, bool v6only)
+static uint16_t listen_flags(bool reuseport, bool v6only, bool tfo_no_cookie)
 {
 	return (uint16_t)((reuseport ? MG_CTL_LISTEN_REUSEPORT : 0) |
-			  (v6only ? MG_CTL_LISTEN_V6ONLY : 0));
+			  (v6only ? MG_CTL_LISTEN_V6ONLY : 0) |
+			  (tfo_no_cookie ? MG_CTL_LISTEN_TFO_NO_COOKIE : 0));
 }
 
 static void pack_listen(struct mg_pb_arena *arena, const void *ctl, void *pb)
@@ -193,6 +194,8 @@ static void pack_listen(struct mg_pb_arena *arena, const void *ctl, void *pb)
 	p->rcvbuf_bytes = c->rcvbuf_bytes;
 	p->sndbuf_bytes = c->sndbuf_bytes;
 	p->cookie = c->cookie;
+	p->fastopen = c->fastopen;
+	p->fastopen_no_cookie = (c->flags & MG_CTL_LISTEN_TFO_NO_COOKIE) != 0;
 	p->congestion_control = mg_pb_put_text(arena, c->congestion, sizeof(c->congestion));
 	p->ttl = c->ttl;
 	p->tos = c->tos;
@@ -204,13 +207,14 @@ static int unpack_listen(const void *pb, void *ctl)
 	const Mango__V1__Listen *p = pb;
 	struct mg_ctl_listen *c = ctl;
 
-	c->flags = listen_flags(p->reuseport, p->v6only);
+	c->flags = listen_flags(p->reuseport, p->v6only, p->fastopen_no_cookie);
 	c->backlog = p->backlog;
 	c->context = p->context;
 	c->listener = p->listener;
 	c->rcvbuf_bytes = p->rcvbuf_bytes;
 	c->sndbuf_bytes = p->sndbuf_bytes;
 	c->cookie = p->cookie;
+	c->fastopen = p->fastopen;
 	if (p->ttl > UINT8_MAX || p->tos > UINT8_MAX || get_u16(p->defer_s, &c->defer_s) < 0)
 		return -EBADMSG;
 	c->ttl = (uint8_t)p->ttl;
@@ -475,7 +479,7 @@ static int unpack_listener_info(const void *pb, void *ctl)
 	const Mango__V1__Listener *p = pb;
 	struct mg_ctl_listener_info *c = ctl;
 
-	c->flags = listen_flags(p->reuseport, p->v6only);
+	c->flags = listen_flags(p->reuseport, p->v6only, false);
 	c->listener = p->listener;
 	c->pid = p->pid;
 	c->backlog = p->backlog;

@@ -32,6 +32,8 @@ enum mg_ecn { MG_ECN_NOT_ECT = 0, MG_ECN_ECT1 = 1, MG_ECN_ECT0 = 2, MG_ECN_CE = 
 
 #define MG_SACK_BLOCKS_MAX 4
 #define MG_TCP_WS_MAX 14
+#define MG_TFO_COOKIE_MIN 4 /* bytes of a Fast Open cookie (RFC 7413 4.1.1) */
+#define MG_TFO_COOKIE_MAX 16
 
 struct mg_sack_block {
 	uint32_t start; /* first sequence number of the block */
@@ -69,11 +71,13 @@ struct mg_seg {
 	uint8_t dscp;
 	uint8_t nr_sack;
 	uint8_t ws;
+	uint8_t tfo_len; /* bytes of the Fast Open cookie; 0: one is asked for */
 	uint16_t mss;
 	uint16_t gso_size; /* payload bytes per wire segment when the port merged several; else 0 */
 	uint32_t tsval;
 	uint32_t tsecr;
 	struct mg_sack_block sack[MG_SACK_BLOCKS_MAX];
+	const uint8_t *tfo;      /* the cookie */
 	struct mg_chunk payload; /* payload.next is NULL for one-buffer packets */
 	const uint8_t *l2;       /* start of the frame, NULL on ports without link layer */
 	const uint8_t *l3;       /* start of the IP header */

@@ -12,7 +12,20 @@
 
 #define FLAGS_MASK 0x1ff /* the three reserved bits are ignored (RFC 9293 3.1) */
 
-/* Options that count on a SYN only (RFC 9293 3.7.1, RFC 7323 1.3, RFC 2018 2). */
+/* RFC 7413 4.1.1: a cookie of 4 to 16 bytes, an even number, or none: one is asked for. */
+static void parse_tfo(const uint8_t *opt, struct mg_seg *seg)
+{
+	uint32_t bytes = opt[1] - 2u;
+
+	if (bytes != 0 &&
+	    (bytes < MG_TFO_COOKIE_MIN || bytes > MG_TFO_COOKIE_MAX || bytes % 2 != 0))
+		return;
+	seg->tfo = opt + 2;
+	seg->tfo_len = (uint8_t)bytes;
+	seg->opts |= MG_SEG_OPT_TFO;
+}
+
+/* Options that count on a SYN only (RFC 9293 3.7.1, RFC 7323 1.3, RFC 2018 2, RFC 7413 4.1.1). */
 static void parse_syn_opt(const uint8_t *opt, struct mg_seg *seg)
 {
 	if (opt[0] == MG_TCP_OPT_MSS && opt[1] == MG_TCP_OPTLEN_MSS) {
@@ -26,6 +39,8 @@ static void parse_syn_opt(const uint8_t *opt, struct mg_seg *seg)
 		seg->opts |= MG_SEG_OPT_WS;
 	} else if (opt[0] == MG_TCP_OPT_SACK_PERM && opt[1] == MG_TCP_OPTLEN_SACK_PERM) {
 		seg->opts |= MG_SEG_OPT_SACK_PERM;
+	} else if (opt[0] == MG_TCP_OPT_TFO) {
+		parse_tfo(opt, seg);
 	}
 }
 

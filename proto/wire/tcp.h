@@ -4,7 +4,8 @@
  *
  * Idea:    parse accepts options anywhere, unaligned, in any order (MUST-4..7, MUST-64); unknown ones are
  *          stepped over by their length; at an impossible length the rest of the options is ignored and
- *          the segment kept, as Linux does. MSS, window scale and SACK-permitted count on SYN only.
+ *          the segment kept, as Linux does. MSS, window scale, SACK-permitted and Fast Open (RFC 7413)
+ *          count on SYN only.
  *          Emit writes the layouts that Linux writes, so that middleboxes have seen them before.
  * Threads: pure functions.
  */
@@ -30,7 +31,9 @@ struct mg_tcp_hdr_spec {
 	uint32_t tsecr;
 	uint8_t opts;
 	uint8_t ws;
-	uint8_t nr_sack; /* cut to what fits: 4 blocks, 3 beside timestamps */
+	uint8_t tfo_len;    /* bytes of the Fast Open cookie, even; 0: asks for one */
+	const uint8_t *tfo; /* not beside SACK */
+	uint8_t nr_sack;    /* cut to what fits: 4 blocks, 3 beside timestamps */
 	struct mg_sack_block sack[MG_SACK_BLOCKS_MAX];
 };
 

@@ -19,6 +19,12 @@
 #define SACK_BLOCK_BYTES 8
 #define CSUM_OFF 16 /* of the checksum field in the header */
 
+/* Kind, length, cookie, padding. */
+static uint32_t tfo_bytes(const struct mg_tcp_hdr_spec *spec)
+{
+	return (uint32_t)mg_align_up(2u + spec->tfo_len, 4);
+}
+
 /* Everything but SACK blocks. */
 static uint32_t fixed_opts_len(const struct mg_tcp_hdr_spec *spec)
 {
@@ -32,6 +38,8 @@ static uint32_t fixed_opts_len(const struct mg_tcp_hdr_spec *spec)
 		len += OPT_BYTES;
 	if (spec->opts & MG_SEG_OPT_WS)
 		len += OPT_BYTES;
+	if (spec->opts & MG_SEG_OPT_TFO)
+		len += tfo_bytes(spec);
 	return len;
 }
 
@@ -84,6 +92,21 @@ static void put_sack(struct cursor *c, const struct mg_tcp_hdr_spec *spec, uint3
 	}
 }
 
+/* The padding comes first, as before the others. */
+static void put_tfo(struct cursor *c, const struct mg_tcp_hdr_spec *spec)
+{
+	uint8_t bytes[2 + 2 + MG_TFO_COOKIE_MAX + 2];
+	uint32_t all = tfo_bytes(spec), pad = all - 2u - spec->tfo_len;
+
+	memset(bytes, MG_TCP_OPT_NOP, sizeof(bytes));
+	bytes[pad] = MG_TCP_OPT_TFO;
+	bytes[pad + 1] = (uint8_t)(2 + spec->tfo_len);
+	if (spec->tfo_len != 0)
+		memcpy(bytes + pad + 2, spec->tfo, spec->tfo_len);
+	for (uint32_t i = 0; i < all; i += 4)
+		put_word(c, mg_load_be32(bytes + i));
+}
+
 /* In the order Linux uses, each option padded to whole words. */
 static void put_opts(struct cursor *c, const struct mg_tcp_hdr_spec *spec)
 {
@@ -101,6 +124,8 @@ static void put_opts(struct cursor *c, const struct mg_tcp_hdr_spec *spec)
 	}
 	if (spec->opts & MG_SEG_OPT_WS)
 		put_word(c, 0x01030300u | spec->ws);
+	if (spec->opts & MG_SEG_OPT_TFO)
+		put_tfo(c, spec);
 	if (nr_sack > 0)
 		put_sack(c, spec, nr_sack);
 }

@@ -16,6 +16,7 @@ enum mg_tcp_opt {
 	MG_TCP_OPT_SACK_PERM = 4,
 	MG_TCP_OPT_SACK = 5,
 	MG_TCP_OPT_TS = 8,
+	MG_TCP_OPT_TFO = 34,
 };
 
 enum mg_tcp_optlen {

@@ -86,7 +86,7 @@ void mg_apps_abandon(struct mg_slow *s, struct mg_conn *c)
 	}
 	if (c->flags & MG_CONN_ORPHAN)
 		return; /* closed before: may finish */
-	if (mg_conn_is_synchronised(c) &&
+	if ((mg_conn_is_synchronised(c) || (c->flags & MG_CONN_TFO) != 0) &&
 	    (a_flags & (MG_SHM_AF_CLOSE | MG_SHM_AF_ABORT)) == MG_SHM_AF_CLOSE) {
 		mg_close_asked(s, c); /* its doorbell may have died with it */
 		return;

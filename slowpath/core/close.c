@@ -44,7 +44,8 @@ static void fin_rcvd(struct mg_slow *s, struct mg_conn *c)
 
 static void fin_sent(struct mg_slow *s, struct mg_conn *c)
 {
-	if (c->state == MG_TCP_ESTABLISHED)
+	/* SYN-RECEIVED: its handshake has not ended (fastopen.h) */
+	if (c->state == MG_TCP_ESTABLISHED || c->state == MG_TCP_SYN_RECEIVED)
 		mg_conn_set_state(s, c, MG_TCP_FIN_WAIT_1);
 	else if (c->state == MG_TCP_CLOSE_WAIT)
 		mg_conn_set_state(s, c, MG_TCP_LAST_ACK);
@@ -78,6 +79,7 @@ static void rst_rcvd(struct mg_slow *s, struct mg_conn *c)
 	uint32_t error = ECONNRESET;
 
 	s->stats.resets_in++;
+	mg_fastopen_over(s, c, true);
 	if (c->state == MG_TCP_CLOSE_WAIT)
 		error = EPIPE;
 	else if (c->state == MG_TCP_CLOSING || c->state == MG_TCP_LAST_ACK)

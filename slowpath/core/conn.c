@@ -318,7 +318,32 @@ static uint16_t flow_options(const struct mg_slow *s, const struct mg_conn *c)
 		flags |= MG_FLOW_ECN;
 	if (!s->conf.nagle)
 		flags |= MG_FLOW_NODELAY;
+	if (c->flags & MG_CONN_TFO)
+		flags |= MG_FLOW_SYN_RCVD;
 	return (uint16_t)(flags | cc_flags(s, c));
+}
+
+/* INSTALL, with the payload of the SYN behind it (RFC 7413); what finds no room is sent again by the peer. */
+static bool send_with_data(struct mg_slow *s, struct mg_conn *c, struct mg_cmd_install *cmd)
+{
+	const struct mg_seg *seg = s->install_data;
+	struct mg_cmd_install *out = (struct mg_cmd_install *)(void *)s->out;
+	uint32_t bytes;
+
+	if (seg == NULL || seg->payload_len == 0)
+		return s->env.command(s->env.ctx, c->worker, &cmd->msg);
+	bytes = mg_min_u32(seg->payload_len, mg_min_u32(c->rcvbuf_bytes, c->adv_bytes));
+	bytes = mg_min_u32(bytes, MG_SLOW_FRAME_MAX - (uint32_t)sizeof(*cmd));
+	cmd->syn_bytes = bytes;
+	cmd->rcv_nxt += bytes;
+	cmd->last_ack_sent += bytes;
+	cmd->msg.len = (uint32_t)sizeof(*cmd) + bytes;
+	*out = *cmd;
+	mg_seg_copy(seg, 0, (uint8_t *)(out + 1), bytes);
+	if (!s->env.command(s->env.ctx, c->worker, &out->msg))
+		return false;
+	c->syn_bytes = bytes;
+	return true;
 }
 
 static bool send_install(struct mg_slow *s, struct mg_conn *c)
@@ -373,7 +398,7 @@ static bool send_install(struct mg_slow *s, struct mg_conn *c)
 	};
 
 	first_rto(s, c, c->srtt_us, &cmd);
-	if (a->add_pending & 1u << c->worker || !s->env.command(s->env.ctx, c->worker, &cmd.msg))
+	if (a->add_pending & 1u << c->worker || !send_with_data(s, c, &cmd))
 		return false;
 	c->flow = MG_CONN_FLOW_LIVE;
 	return true;
@@ -598,6 +623,15 @@ void mg_conn_arm(struct mg_slow *s, struct mg_conn *c, enum mg_conn_timer timer,
 	mg_wheel_arm(&s->wheel, c->idx, first_ns);
 }
 
+/* Of the SYN, or the SYN-ACK. */
+static void synchronise_timer(struct mg_slow *s, struct mg_conn *c)
+{
+	if (c->flags & MG_CONN_TFO)
+		mg_fastopen_timer(s, c);
+	else
+		mg_active_timer(s, c);
+}
+
 void mg_conn_timer(struct mg_slow *s, uint32_t idx)
 {
 	struct mg_conn *c = &s->conns[idx];
@@ -610,7 +644,7 @@ void mg_conn_timer(struct mg_slow *s, uint32_t idx)
 			continue;
 		c->deadline_ns[i] = MG_TIME_NEVER;
 		if (i == MG_CONN_T_REXMT)
-			mg_active_timer(s, c);
+			synchronise_timer(s, c);
 		else if (i == MG_CONN_T_KEEPALIVE)
 			mg_keepalive_timer(s, c);
 		else if (i == MG_CONN_T_PMTU)
@@ -695,6 +729,7 @@ void mg_conn_flow_gone(struct mg_slow *s, struct mg_conn *c, const struct mg_ev_
 	bool time_wait = c->state == MG_TCP_TIME_WAIT && ev != NULL;
 
 	mg_query_forget(s, c);
+	mg_fastopen_over(s, c, false);
 	unlink_pending(s, c);
 	unhash(s, c);
 	c->pending = 0;

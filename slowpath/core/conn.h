@@ -61,6 +61,9 @@ enum mg_conn_flag {
 	MG_CONN_RCV_FIXED = 1 << 20,  /* the application chose the size of its buffer */
 	MG_CONN_SND_FIXED = 1 << 21,
 	MG_CONN_GUARDED = 1 << 13, /* ends with its guard, not with a process */
+	MG_CONN_TFO =
+		1 << 15, /* SYN-RECEIVED with a flow: the SYN-ACK is not acknowledged (fastopen.h) */
+	MG_CONN_SYN_DATA = 1 << 16, /* a SYN's data was taken, the peer's or ours */
 	MG_CONN_OFFERED = 1
 			  << 14, /* announced by `listener`, perhaps not taken yet (abi.h, claim) */
 };
@@ -122,6 +125,8 @@ struct mg_conn {
 	uint32_t snd_wnd; /* at INSTALL */
 	uint32_t mss_max; /* TCP_MAXSEG; 0: none */
 	uint32_t rcvbuf_bytes, sndbuf_bytes;
+	uint32_t syn_bytes;          /* payload of the SYN that the worker got with INSTALL */
+	uint32_t tfo_listener;       /* id, with MG_CONN_TFO */
 	uint32_t adv_bytes;          /* receive window offered in the handshake */
 	uint32_t icmp_seq;           /* what it quotes */
 	uint32_t icmp_mtu;           /* 0: it is not about that */

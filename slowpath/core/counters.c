@@ -85,7 +85,8 @@ static void check_conn(const struct mg_slow *s, const struct mg_conn *c)
 	MG_ASSERT((c->flags & MG_CONN_QUEUED) == 0 || (c->flags & MG_CONN_PASSIVE) != 0);
 	MG_ASSERT((c->flags & MG_CONN_QUEUED) == 0 || (c->flags & MG_CONN_RELEASED) == 0);
 	if (c->flow == MG_CONN_FLOW_LIVE || c->flow == MG_CONN_FLOW_INSTALLING)
-		MG_ASSERT(mg_conn_is_synchronised(c) && c->state != MG_TCP_TIME_WAIT);
+		MG_ASSERT((mg_conn_is_synchronised(c) && c->state != MG_TCP_TIME_WAIT) ||
+			  (c->flags & MG_CONN_TFO) != 0);
 	if (is_active)
 		MG_ASSERT(mg_tuples_find(&s->tuples, &c->node.tuple) ==
 			  mg_tuples_ref(MG_TUPLES_CONN, c->idx));

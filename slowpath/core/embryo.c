@@ -21,8 +21,8 @@ static const struct mg_cc_ops *cc_of(const struct mg_slow *s, const struct mg_li
 	return l->cc_ops != NULL ? l->cc_ops : mg_cc_find(s->conf.congestion_control);
 }
 
-static void read_syn(const struct mg_slow *s, const struct mg_listener *l, const struct mg_seg *seg,
-		     struct mg_handshake *hs)
+void mg_embryo_read_syn(const struct mg_slow *s, const struct mg_listener *l,
+			const struct mg_seg *seg, struct mg_handshake *hs)
 {
 	mg_handshake_read(s, seg, hs);
 	hs->ttl = l->ttl;
@@ -32,17 +32,38 @@ static void read_syn(const struct mg_slow *s, const struct mg_listener *l, const
 	hs->ts_offset = mg_isn_ts_offset(&s->key, &seg->tuple);
 }
 
-static uint64_t rto_ns(const struct mg_slow *s, uint32_t retries)
+uint64_t mg_embryo_rto_ns(const struct mg_slow *s, uint32_t retries)
 {
 	uint64_t ns = mg_ms_to_ns(s->conf.rto_initial_ms) << mg_min_u32(retries, 20);
 
 	return mg_min_u64(ns, mg_max_u64(mg_ms_to_ns(s->conf.rto_max_ms), 1));
 }
 
+uint32_t mg_embryo_iss(const struct mg_slow *s, const struct mg_tuple *tuple, uint32_t floor_iss)
+{
+	uint32_t iss = mg_isn_make(&s->key, tuple, s->now_ns);
+
+	return floor_iss != 0 && mg_seq_lt(iss, floor_iss) ? floor_iss : iss;
+}
+
+/* cookie: of Fast Open; NULL or empty: none. */
+static void send_synack_first(struct mg_slow *s, struct mg_embryo *e,
+			      const struct mg_tfo_cookie *cookie)
+{
+	struct mg_synack a = {
+		.tuple = &e->node.tuple,
+		.hs = &e->hs,
+		.rcvbuf_bytes = e->rcvbuf_bytes,
+		.tsval = mg_tsval(s, e->hs.ts_offset),
+		.cookie = cookie,
+	};
+
+	mg_handshake_send(s, &a);
+}
+
 static void send_synack(struct mg_slow *s, struct mg_embryo *e)
 {
-	mg_handshake_send_synack(s, &e->node.tuple, &e->hs, e->rcvbuf_bytes,
-				 mg_tsval(s, e->hs.ts_offset));
+	send_synack_first(s, e, NULL);
 }
 
 /* No room: the peer keeps the state. */
@@ -53,7 +74,7 @@ static void send_cookie(struct mg_slow *s, struct mg_listener *l, const struct m
 	struct mg_cookie ck = { 0 };
 	uint32_t tsval;
 
-	read_syn(s, l, seg, &hs);
+	mg_embryo_read_syn(s, l, seg, &hs);
 	if ((hs.opts & MG_SEG_OPT_TS) == 0) {
 		hs.opts = 0; /* nothing to carry them */
 		hs.ecn = 0;
@@ -86,6 +107,7 @@ void mg_embryo_syn(struct mg_slow *s, struct mg_listener *l, const struct mg_in 
 		   uint32_t floor_iss)
 {
 	const struct mg_seg *seg = in->seg;
+	struct mg_tfo_cookie cookie;
 	struct mg_embryo *e;
 	uint32_t idx;
 
@@ -99,6 +121,8 @@ void mg_embryo_syn(struct mg_slow *s, struct mg_listener *l, const struct mg_in 
 		l->dropped++;
 		return;
 	}
+	if (mg_fastopen_syn(s, l, in, floor_iss, &cookie))
+		return;
 	if (!take_embryo(s, l, &idx)) {
 		if (s->conf.syn_cookies) {
 			send_cookie(s, l, in);
@@ -110,10 +134,8 @@ void mg_embryo_syn(struct mg_slow *s, struct mg_listener *l, const struct mg_in 
 	}
 	e = &s->embryos[idx];
 	memset(e, 0, sizeof(*e));
-	read_syn(s, l, seg, &e->hs);
-	e->hs.iss = mg_isn_make(&s->key, &seg->tuple, s->now_ns);
-	if (floor_iss != 0 && mg_seq_lt(e->hs.iss, floor_iss))
-		e->hs.iss = floor_iss;
+	mg_embryo_read_syn(s, l, seg, &e->hs);
+	e->hs.iss = mg_embryo_iss(s, &seg->tuple, floor_iss);
 	e->listener = l->id;
 	e->rcvbuf_bytes = l->rcvbuf_bytes;
 	e->sent_ns = s->now_ns;
@@ -121,8 +143,9 @@ void mg_embryo_syn(struct mg_slow *s, struct mg_listener *l, const struct mg_in 
 	mg_state_set(&s->states, &e->state, MG_TCP_SYN_RECEIVED);
 	mg_tuples_add(&s->tuples, mg_tuples_ref(MG_TUPLES_EMBRYO, idx), &seg->tuple);
 	l->nr_embryos++;
-	mg_wheel_arm(&s->wheel, s->timer.embryos + idx, mg_time_after(s->now_ns, rto_ns(s, 0)));
-	send_synack(s, e);
+	mg_wheel_arm(&s->wheel, s->timer.embryos + idx,
+		     mg_time_after(s->now_ns, mg_embryo_rto_ns(s, 0)));
+	send_synack_first(s, e, &cookie);
 }
 
 void mg_embryo_drop(struct mg_slow *s, uint32_t idx)
@@ -167,7 +190,7 @@ void mg_embryo_timer(struct mg_slow *s, uint32_t idx)
 	must_send = !is_deferred(s, e, 1);
 	e->timeouts = (uint8_t)mg_min_u32(e->timeouts + 1u, UINT8_MAX);
 	mg_wheel_arm(&s->wheel, s->timer.embryos + idx,
-		     mg_time_after(s->now_ns, rto_ns(s, e->timeouts)));
+		     mg_time_after(s->now_ns, mg_embryo_rto_ns(s, e->timeouts)));
 	if (!must_send)
 		return;
 	e->retries = (uint8_t)mg_min_u32(e->retries + 1u, UINT8_MAX);
@@ -175,9 +198,8 @@ void mg_embryo_timer(struct mg_slow *s, uint32_t idx)
 	send_synack(s, e);
 }
 
-/* A connection record with everything that can run out. NULL: no room now. */
-static struct mg_conn *make_conn(struct mg_slow *s, struct mg_listener *l,
-				 const struct mg_handshake *hs, const struct mg_seg *seg)
+struct mg_conn *mg_embryo_conn(struct mg_slow *s, struct mg_listener *l,
+			       const struct mg_handshake *hs, const struct mg_seg *seg)
 {
 	struct mg_slow_app *a = &s->apps[l->app];
 	struct mg_conn *c;
@@ -207,8 +229,8 @@ static struct mg_conn *make_conn(struct mg_slow *s, struct mg_listener *l,
 	return c;
 }
 
-/* The next hop: by route, or back where the segment came from. */
-static void set_path(struct mg_slow *s, struct mg_conn *c, const struct mg_in *in)
+/* By route, or back where the segment came from. */
+void mg_embryo_path(struct mg_slow *s, struct mg_conn *c, const struct mg_in *in)
 {
 	struct mg_hop hop;
 
@@ -232,7 +254,7 @@ struct establish {
 static bool establish(struct mg_slow *s, struct mg_listener *l, const struct establish *how,
 		      const struct mg_in *in)
 {
-	struct mg_conn *c = make_conn(s, l, &how->hs, in->seg);
+	struct mg_conn *c = mg_embryo_conn(s, l, &how->hs, in->seg);
 
 	if (c == NULL) {
 		s->stats.ack_ignored_room++;
@@ -244,7 +266,7 @@ static bool establish(struct mg_slow *s, struct mg_listener *l, const struct est
 	if (in->seg->opts & how->hs.opts & MG_SEG_OPT_TS && in->seg->seq == how->hs.irs + 1)
 		c->hs.ts_recent = in->seg->tsval;
 	mg_conn_set_state(s, c, MG_TCP_ESTABLISHED);
-	set_path(s, c, in);
+	mg_embryo_path(s, c, in);
 	s->stats.established_passive++;
 	mg_conn_install(s, c, in->seg, how->rtt_us);
 	mg_listener_enqueue(s, l, c);

@@ -19,6 +19,7 @@
 struct mg_slow;
 struct mg_in;
 struct mg_listener;
+struct mg_conn;
 
 struct mg_embryo {
 	struct mg_tuple_node node; /* first: found through the table of tuples */
@@ -42,4 +43,16 @@ bool mg_embryo_cookie_ack(struct mg_slow *s, struct mg_listener *l, const struct
 void mg_embryo_timer(struct mg_slow *s, uint32_t idx);
 void mg_embryo_drop(struct mg_slow *s, uint32_t idx);
 void mg_embryo_drop_all_of(struct mg_slow *s, uint32_t listener_id);
+
+/* What fastopen.c needs of the same. The SYN's side of the handshake, but iss. */
+void mg_embryo_read_syn(const struct mg_slow *s, const struct mg_listener *l,
+			const struct mg_seg *seg, struct mg_handshake *hs);
+uint32_t mg_embryo_iss(const struct mg_slow *s, const struct mg_tuple *tuple, uint32_t floor_iss);
+/* A connection in SYN-RECEIVED with everything that can run out. NULL: no room now. */
+struct mg_conn *mg_embryo_conn(struct mg_slow *s, struct mg_listener *l,
+			       const struct mg_handshake *hs, const struct mg_seg *seg);
+/* Its next hop. */
+void mg_embryo_path(struct mg_slow *s, struct mg_conn *c, const struct mg_in *in);
+/* The SYN-ACK's time-out after so many retransmissions. */
+uint64_t mg_embryo_rto_ns(const struct mg_slow *s, uint32_t retries);
 #endif

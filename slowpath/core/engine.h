@@ -19,6 +19,7 @@
 #include "slowpath/core/apps.h"
 #include "slowpath/core/conn.h"
 #include "slowpath/core/embryo.h"
+#include "slowpath/core/fastopen.h"
 #include "slowpath/core/frag.h"
 #include "slowpath/core/input.h"
 #include "slowpath/core/limit.h"
@@ -88,6 +89,11 @@ struct mg_slow {
 	struct mg_pmtus pmtus;
 	struct mg_frags frags;
 	struct mg_queries queries;
+	struct mg_tfo_keys tfo_keys;
+	uint64_t tfo_epoch;
+	bool tfo_drawn; /* tfo_keys are those of tfo_epoch */
+	/* The SYN whose payload leaves with the INSTALL under way; NULL: none. */
+	const struct mg_seg *install_data;
 	bool is_draining; /* no new connections */
 	bool is_drained;  /* and none left: it stays so */
 	struct mg_limit reset_limit;

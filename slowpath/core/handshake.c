@@ -33,6 +33,10 @@ void mg_tcp_out(struct mg_slow *s, const struct mg_out_seg *o)
 	struct mg_hop hop;
 	uint32_t len;
 
+	if (o->cookie != NULL) {
+		spec.tcp.tfo = o->cookie->b;
+		spec.tcp.tfo_len = o->cookie->len;
+	}
 	if (mg_routes_hop(&s->routes, &o->tuple->laddr, &o->tuple->raddr, &hop) < 0) {
 		s->stats.drop_no_route++;
 		return;
@@ -172,28 +176,43 @@ uint16_t mg_handshake_syn_wnd(uint32_t rcvbuf_bytes)
 	return (uint16_t)mg_min_u32(rcvbuf_bytes, UINT16_MAX);
 }
 
-void mg_handshake_send_synack(struct mg_slow *s, const struct mg_tuple *tuple,
-			      const struct mg_handshake *hs, uint32_t rcvbuf_bytes, uint32_t tsval)
+void mg_handshake_send(struct mg_slow *s, const struct mg_synack *a)
 {
+	const struct mg_handshake *hs = a->hs;
 	struct mg_out_seg o = {
-		.tuple = tuple,
+		.tuple = a->tuple,
 		.seq = hs->iss,
-		.ack = hs->irs + 1,
+		.ack = hs->irs + 1 + a->data_bytes,
 		.flags = (uint16_t)(MG_TCP_SYN | MG_TCP_ACK | (hs->ecn ? MG_TCP_ECE : 0)),
-		.wnd = mg_handshake_syn_wnd(rcvbuf_bytes),
-		.mss = mg_handshake_mss(s, tuple),
+		.wnd = mg_handshake_syn_wnd(a->rcvbuf_bytes),
+		.mss = mg_handshake_mss(s, a->tuple),
 		.opts = hs->opts | MG_SEG_OPT_MSS,
 		.ws = hs->rcv_ws,
-		.tsval = tsval,
+		.tsval = a->tsval,
 		.tsecr = hs->ts_recent,
 		.ttl = hs->ttl,
 		.tos = hs->tos,
 	};
 
+	o.wnd = (uint16_t)(o.wnd - mg_min_u32(o.wnd, a->data_bytes)); /* it lies in the buffer */
 	if (hs->ecn == MG_HANDSHAKE_ECN_ECT)
 		o.tos = (uint8_t)((o.tos != 0 ? o.tos : s->conf.dscp << 2) | MG_ECN_ECT0);
+	if (a->cookie != NULL && a->cookie->len > 0) {
+		o.opts |= MG_SEG_OPT_TFO;
+		o.cookie = a->cookie;
+	}
 	s->stats.synack_out++;
 	mg_tcp_out(s, &o);
+}
+
+void mg_handshake_send_synack(struct mg_slow *s, const struct mg_tuple *tuple,
+			      const struct mg_handshake *hs, uint32_t rcvbuf_bytes, uint32_t tsval)
+{
+	struct mg_synack a = {
+		.tuple = tuple, .hs = hs, .rcvbuf_bytes = rcvbuf_bytes, .tsval = tsval
+	};
+
+	mg_handshake_send(s, &a);
 }
 
 void mg_handshake_send_ack(struct mg_slow *s, const struct mg_tuple *tuple,

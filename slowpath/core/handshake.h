@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "proto/wire/seg.h"
+#include "slowpath/core/tfocookie.h"
 
 struct mg_slow;
 
@@ -56,6 +57,7 @@ struct mg_out_seg {
 	uint8_t ws;
 	uint8_t ttl; /* 0: configured */
 	uint8_t tos;
+	const struct mg_tfo_cookie *cookie; /* with MG_SEG_OPT_TFO; empty: asks for one */
 };
 
 /* Writes and sends it, by route and neighbour. */
@@ -85,6 +87,16 @@ uint8_t mg_handshake_ecn_grant(const struct mg_slow *s, const struct mg_cc_ops *
 /* What we ask for. */
 uint8_t mg_handshake_ecn_ask(const struct mg_slow *s, const struct mg_cc_ops *ops);
 uint16_t mg_handshake_syn_wnd(uint32_t rcvbuf_bytes);
+/* A SYN-ACK. */
+struct mg_synack {
+	const struct mg_tuple *tuple;
+	const struct mg_handshake *hs;
+	const struct mg_tfo_cookie *cookie; /* for the peer's next connection; NULL or empty: none */
+	uint32_t rcvbuf_bytes;
+	uint32_t tsval;
+	uint32_t data_bytes; /* of the SYN, acknowledged with it (RFC 7413) */
+};
+void mg_handshake_send(struct mg_slow *s, const struct mg_synack *a);
 /* SYN-ACK of a handshake. tsval as given: cookies carry options in it. */
 void mg_handshake_send_synack(struct mg_slow *s, const struct mg_tuple *tuple,
 			      const struct mg_handshake *hs, uint32_t rcvbuf_bytes, uint32_t tsval);

@@ -120,9 +120,8 @@ static void opening_error(struct mg_slow *s, struct mg_conn *c, const struct mg_
 
 static void error_for_conn(struct mg_slow *s, struct mg_conn *c, const struct mg_icmp_view *icmp)
 {
-	if (c->state < MG_TCP_ESTABLISHED) {
-		if (c->flow == MG_CONN_FLOW_NONE)
-			opening_error(s, c, icmp);
+	if (c->flow == MG_CONN_FLOW_NONE) {
+		opening_error(s, c, icmp);
 		return;
 	}
 	if (c->flow != MG_CONN_FLOW_LIVE || c->flags & MG_CONN_ICMP)

@@ -126,6 +126,10 @@ static void conn_input(struct mg_slow *s, struct mg_conn *c, const struct mg_in 
 		s->stats.drop_flow_stopped++;
 		return;
 	}
+	if (in->pkt->reason == MG_PKT_EXCEPTION && (c->flags & MG_CONN_TFO) != 0) {
+		mg_fastopen_input(s, c, in);
+		return;
+	}
 	if (in->pkt->reason == MG_PKT_EXCEPTION) {
 		s->stats.drop_flow_exception++;
 		return;

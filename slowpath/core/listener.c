@@ -207,6 +207,8 @@ int mg_listener_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_l
 		.ttl = listen->ttl,
 		.tos = listen->tos & TOS_MASK,
 		.defer = timeouts_in(s, listen->defer_s),
+		.tfo = { .max = listen->fastopen,
+			 .no_cookie = (listen->flags & MG_CTL_LISTEN_TFO_NO_COOKIE) != 0 },
 	};
 	mg_state_set(&s->states, &l->state, MG_TCP_LISTEN);
 	*head = idx;

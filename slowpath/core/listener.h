@@ -19,6 +19,7 @@
 #include "proto/base/addr.h"
 #include "proto/ctl/ctl.h"
 #include "proto/shm/abi.h"
+#include "slowpath/core/fastopen.h"
 
 #define MG_LISTENER_NONE UINT32_MAX
 #define MG_LISTENER_HEADS 1024
@@ -54,6 +55,7 @@ struct mg_listener {
 	uint64_t cookie;
 	uint64_t accepted;
 	uint64_t dropped;
+	struct mg_fastopen_queue tfo;
 	uint64_t cookie_until_ns; /* cookies were sent: ACKs may bring them until then */
 };
 

@@ -176,6 +176,7 @@ int mg_slow_init(void *mem, const struct mg_slow_limits *limits, const struct mg
 	memcpy(&s->key, limits->secret, sizeof(s->key));
 	mg_rng_init(&s->rng, s->key.k0 ^ limits->hash_seed);
 	init_tables(s, &p);
+	mg_fastopen_configure(s, NULL);
 	for (uint32_t i = 0; i < MG_PORTS_COUNTERS; i++)
 		s->port_counters[i] = mg_rng_u32(&s->rng);
 	for (uint32_t i = 0; i < limits->apps_max; i++) {
@@ -297,6 +298,10 @@ static void on_flow_event(struct mg_slow *s, const struct mg_msg *ev)
 		mg_neigh_confirm(s, c->neigh);
 		c->soft_error = 0; /* whoever complained, it gets through */
 		break;
+	case MG_EV_SYN_ACKED:
+		if (c->flow == MG_CONN_FLOW_LIVE)
+			mg_fastopen_acked(s, c);
+		break;
 	case MG_EV_APP_BROKEN:
 		mg_apps_broken(s, &s->apps[c->app]);
 		mg_conn_end(s, c, ECONNRESET, true);
@@ -371,6 +376,9 @@ static int set_option(struct mg_slow *s, struct mg_slow_app *a, struct mg_ctl_op
 {
 	struct mg_conn *c;
 
+	if (opt->option == MG_CTL_OPT_LISTEN_FASTOPEN ||
+	    opt->option == MG_CTL_OPT_LISTEN_FASTOPEN_NO_COOKIE)
+		return mg_fastopen_set(s, a, opt);
 	if (opt->option >= MG_CTL_OPT_LISTEN_TTL && opt->option <= MG_CTL_OPT_LISTEN_DEFER_S)
 		return mg_listener_option(s, a, opt);
 	c = mg_conn_by_window(s, a, opt->window, opt->gen);
@@ -507,6 +515,18 @@ static void holder_gone(struct mg_slow *s, const struct mg_slow_req *req)
 		mg_share_holder_gone(s, a, (uint32_t)req->value);
 }
 
+static void configure(struct mg_slow *s, const struct mg_slow_conf *conf)
+{
+	struct mg_slow_conf old = s->conf;
+
+	if (!conf_is_valid(conf)) {
+		s->stats.requests_failed++;
+		return;
+	}
+	s->conf = *conf;
+	mg_fastopen_configure(s, &old);
+}
+
 void mg_slow_request(struct mg_slow *s, const struct mg_slow_req *req, uint64_t now_ns)
 {
 	s->now_ns = now_ns;
@@ -522,10 +542,7 @@ void mg_slow_request(struct mg_slow *s, const struct mg_slow_req *req, uint64_t 
 		mg_apps_del(s, req->app);
 		break;
 	case MG_SLOW_REQ_CONF:
-		if (conf_is_valid(req->conf))
-			s->conf = *req->conf;
-		else
-			s->stats.requests_failed++;
+		configure(s, req->conf);
 		break;
 	case MG_SLOW_REQ_HOLDER_GONE:
 		holder_gone(s, req);

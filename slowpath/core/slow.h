@@ -143,10 +143,15 @@ struct mg_slow_conf {
 	bool idle_restart;   /* the initial window after idling (RFC 5681 4.1) */
 	bool nagle;
 	bool pacing;
-	bool syn_cookies;        /* when there is no room for a handshake */
-	bool syn_cookies_always; /* ... and also when there is */
-	bool loopback;           /* 127.0.0.0/8 and ::1 are our own addresses */
-	bool keepalive;          /* default of new connections */
+	bool syn_cookies;             /* when there is no room for a handshake */
+	bool syn_cookies_always;      /* ... and also when there is */
+	uint32_t fastopen;            /* enum mg_fastopen_bit; 0: off */
+	uint32_t fastopen_queue_max;  /* most handshakes that a listener's queue may hold */
+	uint32_t fastopen_key_life_s; /* of a key that is drawn; 0: as long as the engine */
+	bool fastopen_has_key;
+	uint8_t fastopen_key[16];
+	bool loopback;  /* 127.0.0.0/8 and ::1 are our own addresses */
+	bool keepalive; /* default of new connections */
 	uint8_t ttl;
 	uint8_t dscp;
 	uint8_t syn_retries;

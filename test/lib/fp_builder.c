@@ -191,6 +191,24 @@ static void set_ring(struct mg_shm_ring *slot, uint64_t off, uint32_t bytes)
 	atomic_store(&slot->bytes, bytes);
 }
 
+/* What the SYN brought stands behind the command. */
+static void install_with_syn(struct fb *b, const struct mg_cmd_install *cmd)
+{
+	uint32_t n = b->conf.syn_bytes;
+	uint8_t bytes[sizeof(*cmd) + 4096] __attribute__((aligned(8)));
+	struct mg_cmd_install *c = (struct mg_cmd_install *)(void *)bytes;
+
+	assert_true(n <= 4096);
+	*c = *cmd;
+	c->msg.len += n;
+	c->syn_bytes = n;
+	c->rcv_nxt += n;
+	c->last_ack_sent += n;
+	for (uint32_t i = 0; i < n; i++)
+		bytes[sizeof(*cmd) + i] = fb_rx_pattern(i);
+	mg_fp_command(b->fp, &c->msg, b->now);
+}
+
 static void install(struct fb *b)
 {
 	const struct fb_conf *c = &b->conf;
@@ -250,7 +268,7 @@ static void install(struct fb *b)
 	set_ring(&b->win->tx_rings[0], cmd.tx_off, cmd.tx_bytes);
 	atomic_store(&b->win->state, MG_SHM_ST_OPEN);
 	assert_int_equal(mg_window_bind(&b->w, b->app.base, b->app.total_bytes, b->win, 1, 1), 0);
-	mg_fp_command(b->fp, &cmd.msg, b->now);
+	install_with_syn(b, &cmd);
 	b->flow = &b->fp->flows[0];
 	assert_int_equal(b->flow->run, MG_FLOW_LIVE);
 	if (!c->keep_quick)
@@ -325,7 +343,7 @@ void fb_rx_seg(struct fb *b, const struct fb_seg *s)
 	seg.payload.len = s->len;
 	if (b->flow->run == MG_FLOW_LIVE)
 		assert_ptr_equal(mg_fp_lookup(b->fp, &seg), b->flow);
-	(void)mg_fp_rx(b->fp, b->flow, &seg, b->now);
+	b->to_slow += mg_fp_rx(b->fp, b->flow, &seg, b->now) == MG_FP_TO_SLOW;
 }
 
 void fb_run(struct fb *b, uint64_t ns)

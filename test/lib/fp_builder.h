@@ -30,6 +30,7 @@ struct fb_conf {
 	uint16_t mss;     /* [1000] */
 	uint16_t flags;   /* enum mg_flow_opt_flag; as it is */
 	uint32_t snd_wnd; /* [60000] */
+	uint32_t syn_bytes; /* with MG_FLOW_SYN_RCVD: the first bytes of the stream came with the SYN */
 	uint8_t snd_wscale;
 	uint8_t rcv_wscale;
 	uint32_t rx_bytes;     /* [65536] */
@@ -114,6 +115,7 @@ struct fb {
 	} ev[FB_EVENTS];
 	uint32_t nr_ev;
 	uint32_t wakes;
+	uint32_t to_slow; /* segments that the engine declined */
 	uint32_t starve;  /* so many packet allocations fail */
 	uint32_t ev_full; /* so many events find no room */
 	uint8_t buf[70000];

@@ -337,15 +337,22 @@ void sb_rx(struct sb *b, const struct sb_seg *seg)
 			.mss = seg->mss,
 			.opts = seg->opts,
 			.ws = seg->ws,
+			.tfo = seg->tfo,
+			.tfo_len = seg->tfo_len,
 			.tsval = seg->tsval,
 			.tsecr = seg->tsecr,
 		},
 	};
 	uint32_t len;
 
+	if (seg->payload != NULL)
+		spec.payload_sum = mg_csum_add(0, seg->payload, seg->len);
 	if (seg->l2_broadcast)
 		memset(&spec.dmac, 0xff, sizeof(spec.dmac));
-	len = mg_wire_emit_eth_ip_tcp(pkt->data, &spec) + seg->len;
+	len = mg_wire_emit_eth_ip_tcp(pkt->data, &spec);
+	if (seg->payload != NULL)
+		memcpy(pkt->data + len, seg->payload, seg->len);
+	len += seg->len;
 	pkt->msg = (struct mg_msg){ .type = MG_EV_PACKET, .len = (uint32_t)sizeof(*pkt) + len };
 	pkt->bytes = len;
 	pkt->reason = seg->reason;

@@ -94,7 +94,10 @@ struct sb_seg {
 	uint32_t len;            /* payload */
 	struct mg_addr src, dst; /* zero: peer, us; of the builder's family */
 	bool l2_broadcast;
-	uint16_t reason; /* enum mg_packet_reason */
+	uint16_t reason;    /* enum mg_packet_reason */
+	const uint8_t *tfo; /* with MG_SEG_OPT_TFO: the cookie */
+	uint8_t tfo_len;
+	const uint8_t *payload; /* NULL: zeros */
 };
 
 /* fd77::host */

@@ -806,6 +806,8 @@ static void every_key_round_trips(void **state)
 		assert_int_equal(mg_conf_get(&conf, key->name, was, sizeof(was), NULL), 0);
 		if (strcmp(key->name, "app.region_bytes") == 0)
 			(void)snprintf(value, sizeof(value), "1048577");
+		if (strcmp(key->name, "tcp.fastopen_key") == 0)
+			(void)snprintf(value, sizeof(value), "0123456789abcdefABCDEF0123456789");
 		if (mg_conf_set_many(&conf, pairs, 2, MG_CONF_BOOT, &err) != 0)
 			fail_msg("%s=%s: %s", key->name, value, err.text);
 		assert_int_equal(mg_conf_get(&conf, key->name, got, sizeof(got), NULL), 0);

@@ -104,7 +104,7 @@ static void fill_tcp(struct mg_ctl_msg *m, uint32_t i)
 						       10,
 						       11,
 						       UINT16_MAX,
-						       0 };
+						       12 };
 		break;
 	case MG_CTL_TCP_ACCEPT:
 		m->accept[i] = (struct mg_ctl_accept){ i + 1, UINT32_MAX, i, 1 };

@@ -21,8 +21,7 @@ async def ask(t, c):
     return cookie_of(p)
 
 
-@case("RFC-7413", "a server grants a cookie of 4 to 16 bytes, the same one to the same host", profile="fastopen", families="46",
-      todo=TODO)
+@case("RFC-7413", "a server grants a cookie of 4 to 16 bytes, the same one to the same host", profile="fastopen", families="46")
 async def tfo_cookie(t):
     await t.listen(options={"fastopen": 16})
     cookies = []
@@ -36,8 +35,7 @@ async def tfo_cookie(t):
     expect(await ask(t, c) != cookies[0], "another host got the same cookie")
 
 
-@case("RFC-7413", "data in a SYN with the right cookie is delivered before the handshake ends", profile="fastopen", families="46",
-      todo=TODO)
+@case("RFC-7413", "data in a SYN with the right cookie is delivered before the handshake ends", profile="fastopen", families="46")
 async def tfo_data(t):
     await t.listen(options={"fastopen": 16})
     c = t.conn(rport=t.port)
@@ -54,8 +52,7 @@ async def tfo_data(t):
     c.tx()
 
 
-@case("RFC-7413", "with a wrong cookie only the SYN is acknowledged, and a right one is sent", profile="fastopen", families="46",
-      todo=TODO)
+@case("RFC-7413", "with a wrong cookie only the SYN is acknowledged, and a right one is sent", profile="fastopen", families="46")
 async def tfo_wrong_cookie(t):
     await t.listen(options={"fastopen": 16})
     for i, cookie in enumerate((b"12345678", b"abcd", b"x" * 16)):
@@ -67,6 +64,98 @@ async def tfo_wrong_cookie(t):
         await c.acked(8)
         await t.agent.ok(f"accept l w{i}")
         await t.delivered(b"request", f"w{i}")
+
+
+async def early(t, name="b", queue=16):
+    """A connection whose request came with the SYN and whose handshake has not ended; returns it and the SYN-ACK."""
+    await t.listen(options={"fastopen": queue})
+    c = t.conn(rport=t.port)
+    cookie = await ask(t, c)
+    await t.agent.ok("accept l a")
+    c = t.conn(rport=t.port)
+    p = await c.open(more=pk.opt(pk.FASTOPEN, cookie) + b"\1\1", data=b"request", ack=False, acked=8)
+    await t.agent.ok(f"accept l {name}")
+    return c, p, cookie
+
+
+@case("RFC-7413", "a SYN with data that comes again is answered as before, and delivered once", profile="fastopen", families="46")
+async def tfo_syn_again(t):
+    c, p, cookie = await early(t)
+    c.tx("S", b"request", seq=0, options=c.syn_options(more=pk.opt(pk.FASTOPEN, cookie) + b"\1\1"), ts=None)
+    q = await c.rx("SA", ack=8, dups=True)
+    equal(q.seq, p.seq, "the same sequence number")
+    c.tx("S", seq=0, options=c.syn_options(), ts=None)
+    await c.rx("SA", ack=8, dups=True)
+    c.snd_nxt = 8
+    c.tx()
+    await t.delivered(b"request", "b")
+    c.tx("PA", b"more")
+    await c.acked(12)
+    await t.delivered(b"more", "b")
+
+
+@case("RFC-7413", "the SYN-ACK is sent again until it is acknowledged", profile="fastopen", families="46")
+async def tfo_synack_again(t):
+    c, p, _ = await early(t)
+    await t.delivered(b"request", "b")
+    q = await c.rx("SA", ack=8, dups=True, within=3)
+    equal(q.seq, p.seq, "the same sequence number")
+    c.snd_nxt = 8
+    c.tx()
+    await t.agent.ok(f"send b {b'answer'.hex()}")
+    equal((await c.until(lambda p: p.data, what="the answer")).data, b"answer", "the answer")
+    c.tx()
+
+
+@case("RFC-7413", "a reset before the handshake's end reaches the application", profile="fastopen", families="46")
+async def tfo_reset(t):
+    c, _, _ = await early(t)
+    await t.delivered(b"request", "b")
+    c.snd_nxt = 8
+    c.tx("R")
+    await t.agent.error("recv b 10", "ECONNRESET")
+
+
+@case("RFC-7413", "beyond the listener's limit a SYN is one without the option", profile="fastopen", families="46")
+async def tfo_queue_full(t):
+    _, _, cookie = await early(t, queue=1)
+    c = t.conn(rport=t.port)
+    p = await c.open(more=pk.opt(pk.FASTOPEN, cookie) + b"\1\1", data=b"request", ack=False)
+    equal(c.rel_ack(p), 1, "acknowledged by the SYN-ACK")
+    equal(cookie_of(p), None, "cookie")
+    c.tx("PA", b"request")
+    await t.agent.ok("accept l c")
+    await t.delivered(b"request", "c")
+
+
+@case("RFC-7413", "a cookie of an odd or impossible length is as no option", profile="fastopen", families="46")
+async def tfo_odd_length(t):
+    await t.listen(options={"fastopen": 16})
+    for i, bad in enumerate((b"12345", b"ab", b"x" * 18)):
+        c = t.conn(rport=t.port)
+        option = pk.opt(pk.FASTOPEN, bad)
+        p = await c.open(ts=False, more=option + b"\1" * (-len(option) % 4), data=b"request", ack=False)
+        equal(c.rel_ack(p), 1, "acknowledged by the SYN-ACK")
+        equal(cookie_of(p), None, "cookie")
+        c.tx("PA", b"request")
+        await c.acked(8)
+        await t.agent.ok(f"accept l w{i}")
+        await t.delivered(b"request", f"w{i}")
+
+
+@case("RFC-7413", "a right cookie without data begins the connection, too", profile="fastopen", families="46")
+async def tfo_no_data(t):
+    await t.listen(options={"fastopen": 16})
+    c = t.conn(rport=t.port)
+    cookie = await ask(t, c)
+    await t.agent.ok("accept l a")
+    c = t.conn(rport=t.port)
+    await c.open(more=pk.opt(pk.FASTOPEN, cookie) + b"\1\1", ack=False)
+    await t.agent.ok("accept l b")
+    await t.agent.ok(f"send b {b'greeting'.hex()}")
+    equal((await c.until(lambda p: p.data, what="the greeting")).data, b"greeting", "the greeting")
+    c.tx("PA", b"x")
+    await t.delivered(b"x", "b")
 
 
 @case("RFC-7413", "a client asks for a cookie, then sends data in its SYN", profile="fastopen", families="46", todo=TODO)

@@ -37,7 +37,7 @@ PROFILES = {
     "flood": {"mango": {"tcp": {"embryos_max": 512}}, "linux": {"max_syn_backlog": 256}},
     # black holes are looked for
     "probing": {"mango": {}, "linux": {"mtu_probing": 1, "retries1": 2}},
-    "fastopen": {"mango": {}, "linux": {"fastopen": 3}},
+    "fastopen": {"mango": {"tcp": {"fastopen": 3}}, "linux": {"fastopen": 3}},
     "reno": {"mango": {"tcp": {"congestion_control": "reno"}}, "linux": {"congestion_control": "reno"}},
     "bare": {"mango": {"tcp": {"timestamps": False, "sack": False, "window_scale": 0, "nagle": True}},
              "linux": {"timestamps": 0, "sack": 0, "window_scaling": 0}},
