@@ -99,6 +99,7 @@ install: deps    ## build release and install it under PREFIX (/usr/local), hono
 	@scripts/build release
 	@meson configure build/release -Dprefix=$(PREFIX)
 	@DESTDIR=$(DESTDIR) meson install -C build/release
+	@[ -n "$(DESTDIR)" ] || ldconfig
 
 clean:           ## remove build/
 	rm -rf build

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "libclient/examples/endpoint.h"
+#include "endpoint.h"
 
 /* What the buffers on the way hold, so that both sides can send at the same time. */
 #define BYTES_MAX 32768

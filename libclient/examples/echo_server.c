@@ -18,8 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libclient/examples/endpoint.h"
-#include "libclient/examples/sha256.h"
+#include "endpoint.h"
+#include "sha256.h"
 
 #define BUF_BYTES 65536
 #define EVENTS_MAX 256

@@ -16,8 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libclient/examples/endpoint.h"
-#include "libclient/examples/sha256.h"
+#include "endpoint.h"
+#include "sha256.h"
 
 #define BUF_BYTES (256 * 1024)
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "libclient/examples/sha256.h"
+#include "sha256.h"
 
 #include <stdio.h>
 #include <string.h>

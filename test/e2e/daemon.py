@@ -214,6 +214,23 @@ def test_wrong_device():
     expect_clean()
 
 
+def test_no_memory():
+    """Too little for its tables and rings: the cause, and the settings that ask for so much."""
+    for limit_mib in (350, 450):
+        line = expect_refused({"tcp": {"connections_max": 1000000}}, "Cannot allocate memory", "lower",
+                              "tcp.connections_max", wrap=["prlimit", f"--as={limit_mib << 20}"])
+        expect("slow path" in line, line)
+        expect_clean()
+
+
+def test_any_vdev():
+    """A device that only DPDK knows: no name of ours for it, no descriptor to sleep on."""
+    bed.start({"ports": [{"name": "p0", "vdev": "net_null0", "addresses": ["192.0.2.1/24"]}]})
+    expect_equal(bed.ctl_json("health")["status"], "serving", "status")
+    expect_equal(bed.stop(), 0, "exit code")
+    expect_clean()
+
+
 def test_grpc_port_busy():
     holder = Process(netns(bed.dut) + [sys.executable, "-c", "import socket, time; s = socket.socket(); "
                                        "s.bind(('127.0.0.1', 32847)); s.listen(1); print('ready', flush=True); "
@@ -768,7 +785,7 @@ def main():
     harness.need_root()
     bed = harness.Bed(DRIVER).up()
     names = ["version", "help", "usage", "check_good", "wrong_files", "unreadable_file", "missing_interface",
-             "wrong_device", "grpc_port_busy", "second_daemon", "no_permission", "stale_sockets", "file_in_the_way",
+             "wrong_device", "no_memory", "any_vdev", "grpc_port_busy", "second_daemon", "no_permission", "stale_sockets", "file_in_the_way",
              "hugepages_demanded", "side_by_side", "sigterm", "sigint", "sigterm_idle", "drain_finishes",
              "sigterm_twice", "without_hugepages", "with_hugepages", "no_ports", "slow_path_own", "slow_path_inline",
              "two_workers", "mtu_576", "mtu_9000", "large_segments",
