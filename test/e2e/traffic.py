@@ -148,9 +148,14 @@ def many_short(n, at_once):
     return True
 
 
-def serve_once(addr, port, handler, ready_fd):
+SO_RCVBUFFORCE = 33
+
+
+def serve_once(addr, port, handler, ready_fd, rcvbuf=None):
     with socket.socket(socket.AF_INET6 if ":" in addr else socket.AF_INET) as ls:
         ls.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if rcvbuf is not None:
+            ls.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, rcvbuf)
         ls.bind((addr, port))
         ls.listen(8)
         ls.settimeout(30)
@@ -161,10 +166,10 @@ def serve_once(addr, port, handler, ready_fd):
             return handler(s)
 
 
-def peer_server(port, handler, addr=PEER_ADDR):
+def peer_server(port, handler, addr=PEER_ADDR, rcvbuf=None):
     """Starts a kernel server for one connection; returns when it listens."""
     r, w = os.pipe()
-    peer = bed.peer_start(serve_once, addr, port, handler, w)
+    peer = bed.peer_start(serve_once, addr, port, handler, w, rcvbuf)
     os.close(w)
     expect(select.select([r], [], [], 10)[0] and os.read(r, 1) == b"r", "the peer's server did not start")
     os.close(r)
@@ -210,6 +215,30 @@ def test_bulk_to_peer():
     n, digest = peer.result(120)
     code = sender.stop(signal.SIGTERM) if sender.poll() is None and not wait_end(sender) else sender.wait(20)
     expect(n == BULK_BYTES and digest == hashlib.sha256(data).hexdigest(), f"{n} bytes came, or wrong ones")
+    expect(code == 0, "the sender failed: " + sender.output()[-300:])
+    settled()
+
+
+def test_bulk_to_late_reader():
+    """What lies in the peer's receive queue stays what was sent, however much is sent after it."""
+    path = bed.path("late.bin")
+    data = stream(4, 6 * MIB)
+    with open(path, "wb") as f:
+        f.write(data)
+
+    def take_late(s):
+        time.sleep(1)
+        h, n = hashlib.sha256(), 0
+        while piece := s.recv(1 << 20):
+            h.update(piece)
+            n += len(piece)
+        return n, h.hexdigest()
+
+    peer = peer_server(9002, take_late, rcvbuf=32 * MIB)
+    sender = bed.app("file_transfer", "--send", path, "--to", PEER_ADDR, "--port", "9002")
+    n, digest = peer.result(60)
+    code = sender.wait(20)
+    expect(n == len(data) and digest == hashlib.sha256(data).hexdigest(), f"{n} bytes came, or wrong ones")
     expect(code == 0, "the sender failed: " + sender.output()[-300:])
     settled()
 
@@ -690,7 +719,7 @@ def main():
     driver = sys.argv[1]
     bed = harness.Bed(driver).up()
     bed.start()
-    names = ["ping", "echo", "bulk_from_peer", "bulk_to_peer", "bulk_both_ways", "thousand", "short", "half_close_by_peer",
+    names = ["ping", "echo", "bulk_from_peer", "bulk_to_peer", "bulk_to_late_reader", "bulk_both_ways", "thousand", "short", "half_close_by_peer",
              "half_close_by_us", "reset_by_peer", "reset_by_us", "close_with_unread_data", "refused_here", "refused_there",
              "nobody_there",
              "v6_ping", "v6_echo", "v6_bulk_from_peer", "v6_bulk_both_ways", "v6_thousand", "v6_connect", "v6_resets",
