@@ -277,6 +277,8 @@ void mg_lst_share(struct mg_lst *lst)
 	lst->guarded = true;
 	lst->credits = CREDITS_SHARED;
 	pause_locked(lst);
+	/* Who sleeps on it, or has looked before, wants connections still: the next look says so to the daemon. */
+	mg_ctx_changed(&lst->src);
 	mg_ctx_unlock(lst->src.ctx);
 }
 

@@ -225,6 +225,110 @@ CASE(fork_shared_listener)
 	t_peer(t, "connect %u", t->port); /* the listener has no holder any more */
 }
 
+/* A child that lives on and does nothing with what it inherited. */
+static int idle_child(void)
+{
+	int pid = fork();
+
+	if (pid == 0) {
+		for (;;)
+			(void)pause();
+	}
+	return pid;
+}
+
+static void end_child(int pid)
+{
+	(void)kill(pid, SIGKILL);
+	(void)wait_child(pid);
+}
+
+CASE(fork_listener_that_was_looked_at)
+{
+	int fd = t_listener(t, 16), ep = epoll_create1(0), pid;
+	struct epoll_event ev = { .events = EPOLLIN, .data.fd = fd };
+
+	T(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev));
+	T(epoll_wait(ep, &ev, 1, 0));
+	pid = idle_child();
+	for (int i = 0; i < 3; i++) {
+		t_peer_ok(t, "use %d", i);
+		t_peer_ok(t, "connect %u", t->port);
+		T(epoll_wait(ep, &ev, 1, 3000));
+		TF(accept(fd, NULL, NULL));
+	}
+	end_child(pid);
+}
+
+CASE(fork_with_connections_not_accepted)
+{
+	int fd = t_listener(t, 16), pid;
+
+	for (int i = 0; i < 3; i++) {
+		t_peer_ok(t, "use %d", i);
+		t_peer_ok(t, "connect %u", t->port);
+	}
+	t_sleep_ms(50);
+	pid = idle_child();
+	for (int i = 0; i < 3; i++) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+
+		T(poll(&p, 1, 3000));
+		TF(accept(fd, NULL, NULL));
+	}
+	end_child(pid);
+}
+
+struct waiting {
+	int fd;
+	bool in_epoll;
+	int accepted;
+};
+
+static void *accept_three(void *arg)
+{
+	struct waiting *w = arg;
+	int ep = epoll_create1(0);
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	(void)epoll_ctl(ep, EPOLL_CTL_ADD, w->fd, &ev);
+	while (w->accepted < 3) {
+		if (w->in_epoll && epoll_wait(ep, &ev, 1, 3000) != 1)
+			break;
+		w->accepted += accept(w->fd, NULL, NULL) >= 0;
+	}
+	(void)close(ep);
+	return NULL;
+}
+
+static void fork_beside_a_thread(struct tc *t, bool in_epoll)
+{
+	struct waiting w = { .fd = t_listener(t, 16), .in_epoll = in_epoll };
+	pthread_t th;
+	int pid;
+
+	(void)pthread_create(&th, NULL, accept_three, &w);
+	t_sleep_ms(50);
+	pid = idle_child();
+	for (int i = 0; i < 3; i++) {
+		t_peer_ok(t, "use %d", i);
+		t_peer_ok(t, "connect %u", t->port);
+	}
+	t_sleep_ms(100);
+	t_say("accepted %d", w.accepted);
+	end_child(pid);
+}
+
+CASE(fork_while_a_thread_accepts)
+{
+	fork_beside_a_thread(t, false);
+}
+
+CASE(fork_while_a_thread_waits_for_connections)
+{
+	fork_beside_a_thread(t, true);
+}
+
 CASE(fork_per_connection)
 {
 	int fd = t_listener(t, 16);
