@@ -9,8 +9,8 @@
 #include "slowpath/core/close.h"
 #include "slowpath/core/engine.h"
 
-/* For data and FIN of connections that were closed before the application went. */
-#define GRACE_NS (800 * MG_NS_PER_MS)
+/* How often is looked whether what lingers of an application needs its region still. */
+#define LINGER_LOOK_NS (800 * MG_NS_PER_MS)
 
 static uint32_t all_workers(const struct mg_slow *s)
 {
@@ -73,7 +73,10 @@ void mg_apps_add(struct mg_slow *s, struct mg_app *app)
 	tell_workers(s, a);
 }
 
-/* What the death of an application means for one of its connections. */
+/*
+ * What the death of an application means for one of its connections: what it means for any open file, a close. Data
+ * on its way arrives, then FIN; reset is what was to be reset, or was never opened.
+ */
 void mg_apps_abandon(struct mg_slow *s, struct mg_conn *c)
 {
 	const struct mg_slow_app *a = &s->apps[c->app];
@@ -86,8 +89,9 @@ void mg_apps_abandon(struct mg_slow *s, struct mg_conn *c)
 	}
 	if (c->flags & MG_CONN_ORPHAN)
 		return; /* closed before: may finish */
-	if ((mg_conn_is_synchronised(c) || (c->flags & MG_CONN_TFO) != 0) &&
-	    (a_flags & (MG_SHM_AF_CLOSE | MG_SHM_AF_ABORT)) == MG_SHM_AF_CLOSE) {
+	if ((mg_conn_is_synchronised(c) || (c->flags & MG_CONN_TFO) != 0) && !a->broken &&
+	    (a_flags & MG_SHM_AF_ABORT) == 0 &&
+	    (c->flags & (MG_CONN_QUEUED | MG_CONN_OFFERED)) == 0) {
 		mg_close_asked(s, c); /* its doorbell may have died with it */
 		return;
 	}
@@ -112,7 +116,8 @@ void mg_apps_del(struct mg_slow *s, struct mg_app *app)
 		if (mg_pool_is_live(&s->listener_pool, i) && s->listeners[i].app == a->slot)
 			mg_listener_end(s, &s->listeners[i], 0);
 	a->state = MG_APP_LEAVING;
-	mg_wheel_arm(&s->wheel, s->timer.apps + a->slot, s->now_ns + GRACE_NS);
+	a->leave_by_ns = mg_time_after(s->now_ns, mg_ms_to_ns(s->conf.fin_timeout_ms));
+	mg_wheel_arm(&s->wheel, s->timer.apps + a->slot, s->now_ns + LINGER_LOOK_NS);
 	for_each_conn(s, a, mg_apps_abandon);
 	mg_apps_step(s, a);
 }
@@ -128,12 +133,22 @@ static void cut(struct mg_slow *s, struct mg_conn *c)
 	mg_conn_end(s, c, 0, c->state != MG_TCP_FIN_WAIT_2);
 }
 
+/* All was delivered: what is left to do needs no window. */
+static void cut_delivered(struct mg_slow *s, struct mg_conn *c)
+{
+	if (c->flow == MG_CONN_FLOW_GONE || c->state == MG_TCP_FIN_WAIT_2)
+		cut(s, c);
+}
+
 void mg_apps_timer(struct mg_slow *s, uint32_t slot)
 {
 	struct mg_slow_app *a = &s->apps[slot];
 
+	if (a->state != MG_APP_LEAVING)
+		return;
+	for_each_conn(s, a, s->now_ns >= a->leave_by_ns ? cut : cut_delivered);
 	if (a->state == MG_APP_LEAVING)
-		for_each_conn(s, a, cut);
+		mg_wheel_arm(&s->wheel, s->timer.apps + a->slot, s->now_ns + LINGER_LOOK_NS);
 }
 
 void mg_apps_step(struct mg_slow *s, struct mg_slow_app *a)

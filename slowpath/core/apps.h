@@ -3,8 +3,8 @@
  * apps.h - the applications' regions: windows, payload rings, and their coming and going.
  *
  * Idea:    an app joins with every worker being told, and leaves in four steps: listeners closed; connections
- *          that were closed by the application before get a moment to finish, all others are reset; when
- *          none is left every worker is told and answers; then it is given back.
+ *          closed, and what was sent gets time (tcp.fin_timeout_ms) to arrive; when none is left every worker
+ *          is told and answers; then it is given back.
  * Threads: the slow path.
  */
 #ifndef MG_APPS_H
@@ -31,6 +31,7 @@ struct mg_slow_app {
 	uint32_t wake;        /* contexts that got entries */
 	uint32_t nr_conns;
 	uint32_t nr_listeners;
+	uint64_t leave_by_ns; /* LEAVING: then what is left is reset */
 	struct mg_pool windows;
 	uint32_t *conn_of; /* by window */
 	struct mg_payload payload;
@@ -42,7 +43,7 @@ struct mg_slow_app {
 struct mg_slow_app *mg_apps_find(struct mg_slow *s, const struct mg_app *app);
 void mg_apps_add(struct mg_slow *s, struct mg_app *app);
 void mg_apps_del(struct mg_slow *s, struct mg_app *app);
-/* The process that had it is gone: what it had closed may finish, all else is reset. */
+/* The process that had it is gone: as if it had closed it. */
 struct mg_conn;
 void mg_apps_abandon(struct mg_slow *s, struct mg_conn *c);
 void mg_apps_deleted(struct mg_slow *s, uint32_t worker, const struct mg_app *app);
@@ -50,7 +51,7 @@ void mg_apps_deleted(struct mg_slow *s, uint32_t worker, const struct mg_app *ap
 void mg_apps_flush(struct mg_slow *s);
 /* Goes on with leaving, when a connection is gone. */
 void mg_apps_step(struct mg_slow *s, struct mg_slow_app *a);
-/* The moment for orderly ends is over. */
+/* Looks at what lingers. */
 void mg_apps_timer(struct mg_slow *s, uint32_t slot);
 void mg_apps_broken(struct mg_slow *s, struct mg_slow_app *a);
 #endif

@@ -234,7 +234,7 @@ void sb_free(struct sb *b)
 	mg_slow_flush(b->s, b->now_ns);
 	mg_slow_request(b->s, &req, b->now_ns);
 	obey_all(b);
-	sb_wait(b, 2 * MG_NS_PER_S);
+	sb_wait(b, b->s->conf.fin_timeout_ms * MG_NS_PER_MS + 2 * MG_NS_PER_S);
 	obey_all(b);
 	mg_slow_check(b->s);
 	assert_int_equal(b->nr_gone, 1);

@@ -515,38 +515,64 @@ static void test_app_dies_while_opening(void **state)
 	sb_free(&b);
 }
 
-static void test_app_dies_and_open_connections_are_reset(void **state)
+static void app_dies(struct sb *b)
+{
+	struct mg_slow_req req = { .type = MG_SLOW_REQ_APP_DEL, .app = b->app };
+
+	mg_slow_request(b->s, &req, b->now_ns);
+}
+
+/* As of any open file: the end of a process closes it. */
+static void test_app_dies_and_open_connections_are_closed(void **state)
 {
 	struct sb b;
-	struct mg_slow_req req = { .type = MG_SLOW_REQ_APP_DEL };
 
 	(void)state;
 	sb_new(&b);
 	(void)sb_established(&b);
-	req.app = b.app;
-	mg_slow_request(b.s, &req, b.now_ns);
-	assert_int_equal(sb_cmd(&b, MG_CMD_REMOVE)->remove.how, MG_REMOVE_RST);
+	app_dies(&b);
+	assert_non_null(sb_cmd(&b, MG_CMD_CLOSE));
+	sb_no_cmd(&b, MG_CMD_REMOVE);
+	sb_ev(&b, MG_EV_APP_CLOSE, 0, 0);
+	sb_ev(&b, MG_EV_FIN_SENT, 0, 0);
+	sb_no_cmd(&b, MG_CMD_REMOVE);
 	assert_int_equal(b.nr_gone, 0);
+	sb_ev(&b, MG_EV_FIN_ACKED, 0, 0);
+	sb_wait(&b, 900 * MG_NS_PER_MS); /* the region is not needed for the peer's FIN */
+	assert_int_equal(sb_cmd(&b, MG_CMD_REMOVE)->remove.how, MG_REMOVE_QUIET);
 	sb_no_cmd(&b, MG_CMD_APP_DEL); /* flows first */
 	sb_removed(&b);
 	assert_non_null(sb_cmd(&b, MG_CMD_APP_DEL));
 	sb_free(&b);
 }
 
-/* send(); close(); exit(): the data must still arrive */
+static void test_app_dies_with_unread_data(void **state)
+{
+	struct sb b;
+
+	(void)state;
+	sb_new(&b);
+	(void)sb_established(&b);
+	app_dies(&b);
+	sb_ev(&b, MG_EV_APP_CLOSE, 0, 10);
+	assert_int_equal(sb_cmd(&b, MG_CMD_REMOVE)->remove.how, MG_REMOVE_RST);
+	sb_removed(&b);
+	sb_free(&b);
+}
+
+/* send(); close(); exit(): the data must still arrive, however slow the peer or the network */
 static void test_app_dies_after_close_and_data_may_finish(void **state)
 {
 	struct sb b;
-	struct mg_slow_req req = { .type = MG_SLOW_REQ_APP_DEL };
 
 	(void)state;
 	sb_new(&b);
 	(void)sb_established(&b);
 	sb_ev(&b, MG_EV_APP_CLOSE, 0, 0);
-	req.app = b.app;
-	mg_slow_request(b.s, &req, b.now_ns);
+	app_dies(&b);
+	sb_wait(&b, b.s->conf.fin_timeout_ms * MG_NS_PER_MS - 900 * MG_NS_PER_MS);
 	sb_no_cmd(&b, MG_CMD_REMOVE);
-	sb_wait(&b, 900 * MG_NS_PER_MS); /* but not for ever */
+	sb_wait(&b, 1800 * MG_NS_PER_MS); /* but not for ever */
 	assert_int_equal(sb_cmd(&b, MG_CMD_REMOVE)->remove.how, MG_REMOVE_RST);
 	sb_removed(&b);
 	sb_free(&b);
@@ -654,7 +680,8 @@ int main(void)
 		cmocka_unit_test(test_time_wait_table_full),
 		cmocka_unit_test(test_app_dies_in_every_state),
 		cmocka_unit_test(test_app_dies_while_opening),
-		cmocka_unit_test(test_app_dies_and_open_connections_are_reset),
+		cmocka_unit_test(test_app_dies_and_open_connections_are_closed),
+		cmocka_unit_test(test_app_dies_with_unread_data),
 		cmocka_unit_test(test_app_dies_after_close_and_data_may_finish),
 		cmocka_unit_test(test_app_dies_before_its_doorbell_was_seen),
 		cmocka_unit_test(test_app_with_broken_rings),
