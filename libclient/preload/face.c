@@ -20,6 +20,7 @@
 #define RETRY_NS (200 * MG_NS_PER_MS)
 #define FILE_MAX_BYTES (256u * 1024u) /* as mangod */
 #define CONFIG_FILE "/etc/mango/preload.yaml"
+#define SESSION_NAME "MANGO_SESSION="
 
 static struct {
 	pthread_mutex_t lock;
@@ -31,10 +32,10 @@ static struct {
 	bool told_absent;
 	/* Sharing: whose region new attachments join, and what others need for it. */
 	bool join_share;   /* a parent's, by `share` */
-	bool join_session; /* by the environment */
+	bool join_session; /* by `session` */
 	struct mg_ctl_token share;
 	int spare_fd;      /* an open way to the daemon, for the child of a fork; -1: none */
-	char session[512]; /* "MANGO_SESSION=..." */
+	char session[sizeof(SESSION_NAME) + MG_FACE_SESSION_MAX]; /* as in the environment */
 } face = { .lock = PTHREAD_MUTEX_INITIALIZER, .spare_fd = -1 };
 
 static void say(const char *format, va_list args)
@@ -206,7 +207,7 @@ static int open_client(struct mg_client **ret_client)
 	else if (face.join_share)
 		err = mg_client_open_child(address, &face.share, ret_client);
 	else if (face.join_session)
-		err = mg_client_open_session(mg_env_get("MANGO_SESSION", ""), ret_client);
+		err = mg_client_open_session(mg_face_session_text(), ret_client);
 	/* Once: after the daemon's death there is no such region any more. */
 	face.join_share = false;
 	face.join_session = false;
@@ -215,11 +216,10 @@ static int open_client(struct mg_client **ret_client)
 
 static void note_session(const struct mg_client *client)
 {
-	static const char name[] = "MANGO_SESSION=";
+	static const char name[] = SESSION_NAME;
 
 	memcpy(face.session, name, sizeof(name));
-	if (mg_client_session(client, face.session + sizeof(name) - 1,
-			      sizeof(face.session) - sizeof(name)) < 0)
+	if (mg_client_session(client, face.session + sizeof(name) - 1, MG_FACE_SESSION_MAX) < 0)
 		face.session[0] = '\0';
 }
 
@@ -298,13 +298,21 @@ const char *mg_face_session(void)
 	return face.session[0] != '\0' ? face.session : NULL;
 }
 
-void mg_face_join_session(void)
+const char *mg_face_session_text(void)
 {
-	static const char name[] = "MANGO_SESSION=";
+	return face.session[0] != '\0' ? face.session + sizeof(SESSION_NAME) - 1 : face.session;
+}
 
-	face.join_session = true;
-	(void)snprintf(face.session, sizeof(face.session), "%s%s", name,
-		       mg_env_get("MANGO_SESSION", "")); /* it came from there */
+void mg_face_join(const char *session)
+{
+	pthread_mutex_lock(&face.lock);
+	if (mg_face_live_ctx() == NULL && !face.join_share && session[0] != '\0') {
+		face.join_session = true;
+		(void)snprintf(face.session, sizeof(face.session), "%s%s", SESSION_NAME, session);
+	} else if (strcmp(mg_face_session_text(), session) != 0) {
+		mg_face_debug("a socket came from another application's region: it cannot be used");
+	}
+	pthread_mutex_unlock(&face.lock);
 }
 
 void mg_face_settle(void)

@@ -30,8 +30,14 @@ int mg_face_absent(void);
 
 /* "MANGO_SESSION=..." for a program that is to be executed; NULL: there is nothing to share. */
 const char *mg_face_session(void);
-/* What exec left us belongs to the region that MANGO_SESSION names: join that when it is used. */
-void mg_face_join_session(void);
+/* The same without the name: "PATH:TOKEN" of our region, or "". MG_FACE_SESSION_MAX bytes can be read. */
+#define MG_FACE_SESSION_MAX 256
+const char *mg_face_session_text(void);
+/*
+ * A socket of that region came to us, by exec or SCM_RIGHTS: whoever is attached nowhere yet joins it when it is used.
+ * A process has one region: sockets of another one end.
+ */
+void mg_face_join(const char *session);
 /*
  * A child that forks before it has used anything joins its parent's region now: only who is attached can open the
  * way for a child that will have another user.

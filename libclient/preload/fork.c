@@ -73,7 +73,6 @@ static void adopt_all(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	const struct dirent *entry;
-	bool any = false;
 
 	if (dir == NULL)
 		return;
@@ -82,13 +81,10 @@ static void adopt_all(void)
 
 		if (entry->d_name[0] == '.' || fd == dirfd(dir) || !mg_guard_adopt(fd))
 			continue;
-		any = true;
 		if (fd <= STDERR_FILENO)
 			mg_stream_standard(fd);
 	}
 	(void)closedir(dir); /* it was only read */
-	if (any)
-		mg_face_join_session();
 }
 
 static void keep_environment(void);

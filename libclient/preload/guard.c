@@ -15,7 +15,7 @@
 #include "libclient/preload/internal.h"
 #include "libclient/preload/sys.h"
 
-#define NOTE_MAGIC 0x6d674e31u /* "mgN1" */
+#define NOTE_MAGIC 0x6d674e32u /* "mgN2" */
 #define BATCH 64u
 
 /* What waits in the pair for a program that gets the number. */
@@ -38,6 +38,7 @@ struct note {
 	uint32_t lowat;
 	int64_t rcvtimeo_us;
 	int64_t sndtimeo_us;
+	char session[MG_FACE_SESSION_MAX]; /* where it lives: who gets the number may have come from anywhere */
 };
 
 /* One guard in the making. */
@@ -75,6 +76,7 @@ static void fill_note(const struct mg_sock *s, struct note *note)
 	note->lowat = s->lowat;
 	note->rcvtimeo_us = s->rcvtimeo_us;
 	note->sndtimeo_us = s->sndtimeo_us;
+	memcpy(note->session, mg_face_session_text(), sizeof(note->session));
 }
 
 /* Puts note and holder into the pair, to be read at the application's end. */
@@ -298,7 +300,8 @@ static bool read_note(int fd, struct note *note)
 		       (long)sizeof(*note) &&
 	       note->magic == NOTE_MAGIC &&
 	       (note->kind == MG_SOCK_CONN || note->kind == MG_SOCK_LISTENER) &&
-	       (note->family == AF_INET || note->family == AF_INET6);
+	       (note->family == AF_INET || note->family == AF_INET6) &&
+	       memchr(note->session, '\0', sizeof(note->session)) != NULL;
 }
 
 /* The holder that the note brings; -1. */
@@ -368,6 +371,7 @@ bool mg_guard_adopt(int fd)
 		return false;
 	if (adopt_twin(fd, &note))
 		return true;
+	mg_face_join(note.session);
 	flags = mg_sys(SYS_fcntl, fd, F_GETFL);
 	if (mg_sock_new(fd, note.family, (flags & O_NONBLOCK) != 0, &s) < 0)
 		return false;

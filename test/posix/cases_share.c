@@ -484,6 +484,140 @@ ON_BOTH(pass_by_unix_socket)
 	t_peer(t, "recv 6");
 }
 
+static void pass(int sock, int fd)
+{
+	char control[CMSG_SPACE(sizeof(int))] = "", data = 'x';
+	struct iovec v = { &data, 1 };
+	struct msghdr m = { .msg_iov = &v,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
+			    .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	T(sendmsg(sock, &m, 0));
+}
+
+static int take(int sock)
+{
+	char control[CMSG_SPACE(sizeof(int))], data;
+	struct iovec v = { &data, 1 };
+	struct msghdr m = { .msg_iov = &v,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
+			    .msg_controllen = sizeof(control) };
+	int fd = -1;
+
+	if (recvmsg(sock, &m, 0) == 1 && m.msg_controllen >= CMSG_LEN(sizeof(fd)))
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
+	return fd;
+}
+
+/* A process that was there before the first socket was: what it gets is all that it knows. */
+static int earlier_child(int *ret_sock, void (*fn)(int fd))
+{
+	int sv[2], pid;
+
+	(void)socketpair(AF_UNIX, SOCK_STREAM, 0, sv);
+	pid = fork();
+	if (pid == 0) {
+		(void)close(sv[0]);
+		fn(take(sv[1]));
+	}
+	(void)close(sv[1]);
+	*ret_sock = sv[0];
+	return pid;
+}
+
+static void say_passed(int fd)
+{
+	_exit(send(fd, "passed", 6, 0) == 6 ? 0 : 2);
+}
+
+ON_BOTH(pass_to_an_earlier_process)
+{
+	int sock, pid = earlier_child(&sock, say_passed), fd = t_connected(t);
+
+	pass(sock, fd);
+	T(wait_child(pid));
+	t_peer(t, "recv 6");
+	T(send(fd, "back", 4, 0));
+	t_peer(t, "recv 4");
+}
+
+ON_BOTH(pass_and_close)
+{
+	int sock, pid = earlier_child(&sock, say_passed), fd = t_connected(t);
+
+	pass(sock, fd);
+	T(close(fd));
+	t_peer(t, "recv 6");
+	T(wait_child(pid));
+	t_peer(t, "recv_eof");
+}
+
+static void serve_two(int fd)
+{
+	for (int i = 0; i < 2; i++) {
+		int c = accept(fd, NULL, NULL);
+
+		if (c < 0 || send(c, "hi", 2, 0) != 2)
+			_exit(1);
+		(void)close(c);
+	}
+	_exit(0);
+}
+
+CASE(pass_listener_to_an_earlier_process)
+{
+	int sock, pid = earlier_child(&sock, serve_two), fd = t_listener(t, 16);
+
+	pass(sock, fd);
+	T(close(fd));
+	for (int i = 0; i < 2; i++) {
+		t_peer_ok(t, "use %d", i);
+		t_peer_ok(t, "connect %u", t->port);
+		t_peer(t, "recv 2");
+		t_peer(t, "recv_eof");
+	}
+	T(wait_child(pid));
+}
+
+/* The end of a process closes what it had open: nothing that was sent is lost. */
+static void exit_unclosed(struct tc *t, int how)
+{
+	static char data[60000];
+	int pid;
+
+	t_peer_ok(t, "rcvbuf 8192"); /* most of it waits with us */
+	pid = fork();
+	if (pid == 0) {
+		int fd = t_connected(t);
+
+		(void)send(fd, data, sizeof(data), 0);
+		if (how == SIGKILL)
+			(void)kill(getpid(), SIGKILL);
+		_exit(0);
+	}
+	T(wait_child(pid));
+	t_sleep_ms(1200);
+	t_peer(t, "recv %zu", sizeof(data));
+	t_peer(t, "recv_eof");
+}
+
+ON_BOTH(exit_without_close)
+{
+	exit_unclosed(t, 0);
+}
+
+ON_BOTH(killed_without_close)
+{
+	exit_unclosed(t, SIGKILL);
+}
+
 struct job {
 	int fd;
 	long result;
