@@ -34,7 +34,7 @@ static struct {
 	bool join_share;   /* a parent's, by `share` */
 	bool join_session; /* by `session` */
 	struct mg_ctl_token share;
-	int spare_fd;      /* an open way to the daemon, for the child of a fork; -1: none */
+	int spare_fd; /* an open way to the daemon, for the child of a fork; -1: none */
 	char session[sizeof(SESSION_NAME) + MG_FACE_SESSION_MAX]; /* as in the environment */
 } face = { .lock = PTHREAD_MUTEX_INITIALIZER, .spare_fd = -1 };
 

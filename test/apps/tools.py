@@ -38,8 +38,14 @@ def netcat(app, side):
         f.write(data)
     server = app.start(side, ["sh", "-c", f"exec nc -l -N {mine} {PORT} <{app.path('in')} >{app.path('out')}"], "nc.log")
     time.sleep(0.5)
-    out = app.out(client, ["nc", "-N", address, PORT], stdin=data[::-1])
-    expect_equal(digest(out.encode()), digest(data), "server to client")
+    # nc -l ends once its peer has, whatever of its input is left: so the client does not end before it has all.
+    with subprocess.Popen(app._argv(client, ["nc", "-N", address, PORT]), stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as nc:
+        expect_equal(digest(nc.stdout.read(len(data))), digest(data), "server to client")
+        nc.stdin.write(data[::-1])
+        nc.stdin.close()
+        expect_equal(nc.stdout.read(), b"", "the end of the stream")
+        expect_equal(nc.wait(20), 0, "nc's exit code")
     server.wait()
     expect_equal(file_digest(app.path("out")), digest(data[::-1]), "client to server")
 
