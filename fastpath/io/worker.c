@@ -343,8 +343,7 @@ static void go_to_sleep(struct mg_worker *w, uint64_t now_ns)
 		mg_port_flush(&w->conf.ports[w->queues[i].port], w->queues[i].queue);
 	/* Who wakes us remembers out of which sleep: one eventfd write for each, not for each doorbell. */
 	mg_worker_bump32(w->conf.sleeps);
-	/* release: pairs with the library's acquire of `sleeps`; who sees us asleep sees the number */
-	atomic_thread_fence(memory_order_release);
+	/* Before the flag, whose store is a release: who sees us asleep sees the number. */
 	mg_sleep_prepare(w->conf.sleeping);
 	if (!is_pending(w) && !atomic_load_explicit(&w->stop, memory_order_relaxed)) {
 		mg_worker_count(w, MG_WS_sleeps, 1);

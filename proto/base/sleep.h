@@ -47,9 +47,10 @@ static inline void mg_sleep_prepare(_Atomic uint32_t *flag)
 			flag, 1, memory_order_seq_cst); /* the old value is of no use */
 		return;
 	}
-	atomic_store_explicit(flag, 1, memory_order_relaxed);
-	atomic_thread_fence(
-		memory_order_seq_cst); /* pairs with the one in mg_sleep_should_wake() */
+	/* release: who finds us asleep may look at what was written before */
+	atomic_store_explicit(flag, 1, memory_order_release);
+	/* pairs with the one in mg_sleep_should_wake() */
+	atomic_thread_fence(memory_order_seq_cst);
 }
 
 /* Consumer, when it is awake again or did not go to sleep. */

@@ -74,13 +74,16 @@ static inline uint32_t mg_window_tx_bytes(const struct mg_window *w)
 	return atomic_load_explicit(&w->tx_bytes, memory_order_relaxed);
 }
 
-/* A ring's place, checked: the library must not be led outside of its region. NULL: it makes no sense. */
+/*
+ * A ring's place, checked: the library must not be led outside of its region. NULL: it makes no sense. Its loads
+ * are acquires, so that mg_window_sync_rx() looks at the counter after them.
+ */
 static inline uint8_t *mg_window_ring(const struct mg_window *w, const struct mg_shm_ring *r,
 				      uint32_t *ret_bytes)
 {
-	uint64_t off = (uint64_t)atomic_load_explicit(&r->page, memory_order_relaxed) *
+	uint64_t off = (uint64_t)atomic_load_explicit(&r->page, memory_order_acquire) *
 		       MG_SHM_PAGE_BYTES;
-	uint32_t bytes = atomic_load_explicit(&r->bytes, memory_order_relaxed);
+	uint32_t bytes = atomic_load_explicit(&r->bytes, memory_order_acquire);
 
 	if (!mg_is_pow2(bytes) || bytes > w->total || off > w->total - bytes)
 		return NULL;
@@ -104,10 +107,9 @@ static inline int mg_window_sync_rx(struct mg_window *w)
 		uint32_t bytes = 0, old_bytes = 0;
 		uint8_t *p = mg_window_ring(w, now, &bytes);
 		uint8_t *old_p = mg_window_ring(w, old, &old_bytes);
-		uint64_t start = atomic_load_explicit(&now->start, memory_order_relaxed);
+		/* acquire: the slots are read before the counter is looked at again */
+		uint64_t start = atomic_load_explicit(&now->start, memory_order_acquire);
 
-		/* acquire: the loads above are done before the counter is looked at again */
-		atomic_thread_fence(memory_order_acquire);
 		if (atomic_load_explicit(&w->shm->rx_ring, memory_order_relaxed) - n > 1)
 			continue;
 		if (p == NULL || old_p == NULL)
@@ -203,6 +205,13 @@ static inline uint32_t mg_window_spans(uint8_t *ring, uint32_t bytes, uint64_t p
 	return len;
 }
 
+static inline uint32_t mg_window_no_spans(struct mg_span spans[MG_WINDOW_SPANS])
+{
+	for (int i = 0; i < MG_WINDOW_SPANS; i++)
+		spans[i] = (struct mg_span){ NULL, 0 };
+	return 0;
+}
+
 /*
  * The readable bytes after the first `skip`, in order, in pieces of which some may be empty; returns how many.
  * After a change of rings they lie on both sides of the seam.
@@ -219,11 +228,11 @@ static inline uint32_t mg_window_peek(struct mg_window *w, uint32_t skip,
 	if (mg_unlikely(atomic_load_explicit(&w->shm->rx_ring, memory_order_relaxed) !=
 			w->rx_ring) &&
 	    mg_window_sync_rx(w) < 0)
-		return 0;
+		return mg_window_no_spans(spans);
 	bytes = mg_window_rx_bytes(w);
 	/* What a sane daemon does not do: we would read bytes twice. */
 	if (mg_unlikely(end > w->rx_start && end - mg_max_u64(pos, w->rx_start) > bytes))
-		return 0;
+		return mg_window_no_spans(spans);
 	skip = mg_min_u32(skip, n);
 	pos += skip;
 	n -= skip;
@@ -231,7 +240,7 @@ static inline uint32_t mg_window_peek(struct mg_window *w, uint32_t skip,
 	if (mg_likely(pos >= w->rx_start))
 		return mg_window_spans(w->rx, bytes, pos, n, spans);
 	if (w->rx_start - pos > w->rx_old_bytes)
-		return 0;
+		return mg_window_no_spans(spans);
 	in_old = (uint32_t)mg_min_u64(n, w->rx_start - pos);
 	(void)mg_window_spans(w->rx_old, w->rx_old_bytes, pos, in_old, spans);
 	if (n > in_old)
