@@ -10,6 +10,8 @@
 #include "libclient/core/listener.h"
 #include "libclient/core/share.h"
 
+#define ERRNO_END 4096u /* errno values are below */
+
 /* Locked. From here on events of the window reach the object. */
 static void enter(struct mg_conn *conn)
 {
@@ -195,22 +197,27 @@ static uint32_t copy_spans(const struct iovec *iov, int nr, const struct mg_span
 	return total;
 }
 
+/* Why it ended, negative; without a word `otherwise`. What is no errno must not pass for a count of bytes. */
+static int end_error(const struct mg_conn *conn, int otherwise)
+{
+	uint32_t error = atomic_load_explicit(&conn->w.shm->error, memory_order_relaxed);
+
+	return error != 0 && error < ERRNO_END ? -(int)error : otherwise;
+}
+
 /* Nothing was readable: why? 1: something is now. */
 static int why_empty(const struct mg_conn *conn)
 {
 	/* In this order: whoever sees an end sees all bytes before it. */
 	uint32_t state = mg_window_state(&conn->w);
 	uint32_t wflags = mg_window_wflags(&conn->w);
-	uint32_t error;
 
 	if (mg_window_readable(&conn->w) > 0)
 		return 1;
 	if ((wflags & MG_SHM_WF_RX_FIN) != 0 || (aflags(conn) & MG_SHM_AF_SHUT_RD) != 0)
 		return 0;
-	if (state == MG_SHM_ST_CLOSED) {
-		error = atomic_load_explicit(&conn->w.shm->error, memory_order_relaxed);
-		return error != 0 ? -(int)error : 0;
-	}
+	if (state == MG_SHM_ST_CLOSED)
+		return end_error(conn, 0);
 	return mg_client_probe(conn->src.ctx->client) ? -ECONNRESET : -EAGAIN;
 }
 
@@ -263,12 +270,7 @@ int64_t mg_conn_skip(struct mg_conn *conn, uint64_t max)
 
 static int why_not_open(const struct mg_conn *conn, uint32_t state)
 {
-	uint32_t error;
-
-	if (state == MG_SHM_ST_CONNECTING)
-		return -EAGAIN;
-	error = atomic_load_explicit(&conn->w.shm->error, memory_order_relaxed);
-	return error != 0 ? -(int)error : -EPIPE;
+	return state == MG_SHM_ST_CONNECTING ? -EAGAIN : end_error(conn, -EPIPE);
 }
 
 /* Between two threads of the application: a move to another ring waits for nobody, a sender only for a move. */
@@ -342,7 +344,7 @@ void mg_conn_commit(struct mg_conn *conn, uint32_t n)
 
 static int64_t send_bytes(struct mg_conn *conn, const struct iovec *iov, int nr, bool urgent)
 {
-	struct mg_span spans[2];
+	struct mg_span spans[2] = { { NULL, 0 } };
 	int64_t n = mg_conn_reserve(conn, mg_iov_bytes(iov, nr), spans);
 
 	if (n <= 0)
@@ -458,7 +460,7 @@ uint32_t mg_conn_ready(struct mg_conn *conn, uint32_t want)
 
 int mg_conn_status(const struct mg_conn *conn)
 {
-	uint32_t state = mg_window_state(&conn->w), error;
+	uint32_t state = mg_window_state(&conn->w);
 
 	if (mg_client_is_dead(conn->src.ctx->client))
 		return -ECONNRESET;
@@ -466,8 +468,7 @@ int mg_conn_status(const struct mg_conn *conn)
 		return 0;
 	if (state == MG_SHM_ST_CONNECTING)
 		return -EINPROGRESS;
-	error = atomic_load_explicit(&conn->w.shm->error, memory_order_relaxed);
-	return error != 0 ? -(int)error : -ENOTCONN;
+	return end_error(conn, -ENOTCONN);
 }
 
 bool mg_conn_is_flushed(const struct mg_conn *conn)

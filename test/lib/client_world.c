@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "libclient/mango/handle.h"
+
 struct sockaddr_in world_addr(uint16_t port)
 {
 	return (struct sockaddr_in){ .sin_family = AF_INET,
@@ -53,6 +55,11 @@ void world_pair(struct world *w)
 	assert_int_equal(mango_socket_connect(w->client, (struct sockaddr *)&addr, sizeof(addr)),
 			 0);
 	assert_int_equal(mango_socket_accept(w->lst, NULL, NULL, &w->server), 0);
+}
+
+struct mg_shm_window *world_window(mango_socket_h sock)
+{
+	return mg_socket_of(sock)->conn->w.shm;
 }
 
 void world_down(struct world *w)

@@ -25,6 +25,8 @@ void world_up(struct world *w, const struct fake_daemon_conf *conf,
 	      const struct mango_socket_options *options);
 /* Connects w->client (blocking) and accepts w->server. */
 void world_pair(struct world *w);
+/* What the daemon and this connection share. */
+struct mg_shm_window *world_window(mango_socket_h sock);
 /* Destroys what is left. */
 void world_down(struct world *w);
 /* 127.0.0.1:port */

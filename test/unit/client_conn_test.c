@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "proto/shm/abi.h"
 #include "test/lib/client_world.h"
 
 static void expect_recv(mango_socket_h sock, const char *text)
@@ -329,6 +331,27 @@ static void a_reset_comes_after_the_data(void **state)
 	world_down(&w);
 }
 
+/* Others write there, too: what is no errno must not be taken for so many bytes sent. */
+static void an_error_that_is_none(void **state)
+{
+	struct mg_shm_window *shm;
+	struct world w;
+	size_t n = 99;
+	char c = 0;
+
+	(void)state;
+	world_up(&w, NULL, NULL);
+	world_pair(&w);
+	shm = world_window(w.client);
+	atomic_store(&shm->error, UINT32_MAX - 1);
+	atomic_store(&shm->state, MG_SHM_ST_CLOSED);
+	assert_int_equal(mango_socket_send(w.client, "xyz", 3, &n), -EPIPE);
+	assert_int_equal(n, 0);
+	assert_int_equal(mango_socket_recv(w.client, &c, 1, &n), 0);
+	assert_int_equal(n, 0);
+	world_down(&w);
+}
+
 static void refused_and_silent_connects(void **state)
 {
 	struct sockaddr_in addr = world_addr(1234);
@@ -552,6 +575,7 @@ int main(void)
 		cmocka_unit_test(bulk_arrives_in_order),
 		cmocka_unit_test(end_of_stream_is_zero),
 		cmocka_unit_test(a_reset_comes_after_the_data),
+		cmocka_unit_test(an_error_that_is_none),
 		cmocka_unit_test(refused_and_silent_connects),
 		cmocka_unit_test(non_blocking_says_again),
 		cmocka_unit_test(timeouts_of_receive_send_and_accept),
