@@ -434,6 +434,7 @@ int mg_control_open(struct mg_control *control, const struct mg_control_conf *co
 	control->outbox_end = &control->outbox;
 	mg_list_init(&control->attach.clients);
 	mg_list_init(&control->handler.with_slow);
+	mg_list_init(&control->handler.queries);
 	mg_loop_timer_init(&control->deadline, on_deadline);
 	mg_loop_timer_init(&control->retry, on_retry);
 	mg_loop_timer_init(&control->attach.retry, NULL);

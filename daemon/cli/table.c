@@ -89,12 +89,16 @@ static void print_cell(const struct cli_table *t, size_t column, const char *tex
 
 int cli_table_print(const struct cli_table *t, FILE *out)
 {
+	size_t column = 0;
+
 	if (t->failed)
 		return -ENOMEM;
 	for (size_t c = 0; c < t->nr_columns; c++)
 		print_cell(t, c, head_text(t, c), out);
-	for (size_t i = 0; i < t->n; i++)
-		print_cell(t, i % t->nr_columns, t->cells[i], out);
+	for (size_t i = 0; i < t->n; i++) {
+		print_cell(t, column, t->cells[i], out);
+		column = column + 1 < t->nr_columns ? column + 1 : 0;
+	}
 	return 0;
 }
 

@@ -163,19 +163,18 @@ void mg_worker_pkt_send(void *ctx, const struct mg_fp_pkt *pkt)
 void mg_worker_tx_frame(struct mg_worker *w, uint16_t port, const uint8_t *frame, uint32_t len)
 {
 	struct mg_fp_pkt pkt = { .port = port };
+	bool local = port == w->local_port && w->conf.local != NULL;
 	struct rte_mbuf *m;
 
-	if (port == w->local_port && w->conf.local != NULL && len <= MG_LOCAL_MTU) {
-		pkt.data = mg_local_room(w->conf.local, w->conf.number);
-		memcpy(pkt.data, frame, len);
-		pkt.len = len;
+	if ((port >= w->conf.nr_ports && !local) || !mg_worker_pkt_alloc(w, port, len, &pkt))
+		return; /* counted */
+	memcpy(pkt.data, frame, len);
+	pkt.len = len;
+	m = pkt.handle;
+	if (m == NULL) {
 		send_local(w, &pkt);
 		return;
 	}
-	if (port >= w->conf.nr_ports || !mg_worker_pkt_alloc(w, port, len, &pkt))
-		return; /* counted */
-	memcpy(pkt.data, frame, len);
-	m = pkt.handle;
 	m->data_len = (uint16_t)len;
 	m->pkt_len = len;
 	send_mbuf(w, port, m);

@@ -92,20 +92,18 @@ static int request_attach(struct mg_client *client, struct mg_ctl_msg *msg, int 
 	return msg->hdr.count == 1 ? 0 : -EPROTO;
 }
 
-static int map_fd(int fd, uint64_t bytes, int prot, void **ret_map)
+/* The mapping, or NULL and a negative errno. */
+static void *map_fd(int fd, uint64_t bytes, int prot, int *ret_err)
 {
 	struct stat st;
-	void *p;
+	void *p = MAP_FAILED;
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_size < 0 || (uint64_t)st.st_size < bytes)
-		return -EPROTO;
-	p = mmap(NULL, bytes, prot, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
-		return -errno;
-	*ret_map = p;
-	return 0;
+	if (fstat(fd, &st) == 0 && (st.st_size < 0 || (uint64_t)st.st_size < bytes))
+		errno = EPROTO;
+	else
+		p = mmap(NULL, bytes, prot, MAP_SHARED, fd, 0);
+	*ret_err = p == MAP_FAILED ? -errno : 0;
+	return p == MAP_FAILED ? NULL : p;
 }
 
 /* A section of `stride` or more bytes per element inside the region? */
@@ -181,22 +179,19 @@ static int check_info(const struct mg_client *client)
 
 static int adopt(struct mg_client *client, const struct mg_ctl_attached *a, int *fds, uint32_t nr)
 {
-	void *region = NULL, *info = NULL;
 	int err;
 
 	if (a->nr_workers == 0 || a->nr_workers > MG_SHM_WORKERS_MAX ||
 	    nr != FD_WORKERS + a->nr_workers || a->region_bytes < sizeof(struct mg_shm_header) ||
 	    a->context >= MG_SHM_CONTEXTS_MAX)
 		return -EPROTO;
-	err = map_fd(fds[FD_REGION], a->region_bytes, PROT_READ | PROT_WRITE, &region);
-	if (err < 0)
+	client->region = map_fd(fds[FD_REGION], a->region_bytes, PROT_READ | PROT_WRITE, &err);
+	if (client->region == NULL)
 		return err;
-	client->region = region;
 	client->region_bytes = a->region_bytes;
-	err = map_fd(fds[FD_INFO], sizeof(struct mg_shm_info), PROT_READ, &info);
-	if (err < 0)
+	client->info = map_fd(fds[FD_INFO], sizeof(struct mg_shm_info), PROT_READ, &err);
+	if (client->info == NULL)
 		return err;
-	client->info = info;
 	client->nr_workers = a->nr_workers;
 	client->daemon_epoch = a->daemon_epoch;
 	client->token = a->token;

@@ -122,7 +122,7 @@ int mg_transport_local_adopt(int fd_take, const struct mg_transport_params *para
 static int local_open(const char *address, const struct mg_transport_params *params,
 		      struct mg_transport **ret_transport)
 {
-	int fd;
+	int fd = -1;
 	int err = mg_transport_local_connect(address, &fd);
 
 	return err < 0 ? err : mg_transport_local_adopt(fd, params, ret_transport);

@@ -272,8 +272,12 @@ static int open_listener(struct server *s, const char *address, const struct end
 
 static void shut(struct server *s)
 {
-	while (s->conns.next != &s->conns)
-		conn_free(s->conns.next);
+	struct conn *next;
+
+	for (struct conn *c = s->conns.next; c != &s->conns; c = next) {
+		next = c->next;
+		conn_free(c);
+	}
 	(void)mango_socket_destroy(s->listener);
 	(void)mango_tcp_destroy(s->tcp);
 	(void)mango_ipc_close(s->ipc);

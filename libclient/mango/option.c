@@ -104,6 +104,7 @@ static uint32_t aflag_of(int which)
 
 static int set_flag(struct mg_socket *sock, const struct opt_def *def, struct opt_value *v)
 {
+	bool connected = sock->kind == MG_SOCK_CONN;
 	bool *flag = flag_of(&sock->opts, def->arg);
 	uint32_t aflag = aflag_of(def->arg);
 	int value, err = read_int(v, &value);
@@ -112,22 +113,22 @@ static int set_flag(struct mg_socket *sock, const struct opt_def *def, struct op
 		return err;
 	if (flag != NULL)
 		*flag = value != 0;
-	if (aflag != 0 && sock->kind == MG_SOCK_CONN)
+	if (aflag != 0 && connected)
 		mg_conn_set_flag(sock->conn, aflag, value != 0);
 	return 0;
 }
 
 static int get_flag(struct mg_socket *sock, const struct opt_def *def, struct opt_value *v)
 {
+	bool connected = sock->kind == MG_SOCK_CONN;
 	bool *flag = flag_of(&sock->opts, def->arg);
 	uint32_t aflag = aflag_of(def->arg);
 
 	if (flag != NULL)
 		return write_int(v, *flag);
-	return write_int(v, sock->kind == MG_SOCK_CONN &&
-				    (atomic_load_explicit(&sock->conn->w.shm->a_flags,
-							  memory_order_relaxed) &
-				     aflag) != 0);
+	return write_int(v, connected && (atomic_load_explicit(&sock->conn->w.shm->a_flags,
+							       memory_order_relaxed) &
+					  aflag) != 0);
 }
 
 static int set_size(struct mg_socket *sock, const struct opt_def *def, struct opt_value *v)

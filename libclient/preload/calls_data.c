@@ -307,6 +307,7 @@ MG_EXPORT ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags
 	return recv(fd, buf, n, flags);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): seven parameters, as glibc has it */
 MG_EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t buflen, int flags,
 				 struct sockaddr *addr, socklen_t *addrlen)
 {

@@ -287,9 +287,7 @@ int mg_ep_wait(struct mg_ep *set, int epfd, const struct mg_ep_wait *call)
 				return n;
 		}
 		n = mixed ? sleep_on_both(set, epfd, key, call) : wait_in_kernel(set, epfd, call);
-		if (mixed && (n == -ETIMEDOUT || n == -ECONNRESET))
-			n = 0;
-		else if (n != 0)
+		if (n != 0 && !(mixed && (n == -ETIMEDOUT || n == -ECONNRESET)))
 			return n;
 		if (!mixed && has_passed(call->deadline_ns))
 			return 0;

@@ -117,7 +117,7 @@ static int begin(struct mg_sock *s, int fd, struct batch *b)
 {
 	struct note note;
 	struct stat st;
-	int pair[2];
+	int pair[2] = { -1, -1 };
 	long err = mg_sys(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
 
 	if (err < 0)

@@ -219,5 +219,5 @@ long mg_internal_syscall(long nr, ...)
 	for (int i = 0; i < 6; i++)
 		a[i] = va_arg(args, long);
 	va_end(args);
-	return mg_sys_ret(mg_sys6(nr, a[0], a[1], a[2], a[3], a[4], a[5]));
+	return mg_sys_ret(mg_sys6(nr, a));
 }

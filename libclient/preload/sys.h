@@ -14,8 +14,10 @@
 #include <sys/syscall.h>
 
 #if defined(__x86_64__)
-static inline long mg_sys6(long nr, long a, long b, long c, long d, long e, long f)
+/* Registers are set last, from plain values: a sanitizer's call in between would overwrite them. */
+static inline long mg_sys6(long nr, const long args[6])
 {
+	long a = args[0], b = args[1], c = args[2], d = args[3], e = args[4], f = args[5];
 	register long r10 __asm__("r10") = d;
 	register long r8 __asm__("r8") = e;
 	register long r9 __asm__("r9") = f;
@@ -28,8 +30,9 @@ static inline long mg_sys6(long nr, long a, long b, long c, long d, long e, long
 	return ret;
 }
 #elif defined(__aarch64__)
-static inline long mg_sys6(long nr, long a, long b, long c, long d, long e, long f)
+static inline long mg_sys6(long nr, const long args[6])
 {
+	long a = args[0], b = args[1], c = args[2], d = args[3], e = args[4], f = args[5];
 	register long x8 __asm__("x8") = nr;
 	register long x0 __asm__("x0") = a;
 	register long x1 __asm__("x1") = b;
@@ -49,15 +52,17 @@ static inline long mg_sys6(long nr, long a, long b, long c, long d, long e, long
 #endif
 
 #define MG_SYS_N(_0, _1, _2, _3, _4, _5, _6, N, ...) N
-#define MG_SYS_0(nr) mg_sys6(nr, 0, 0, 0, 0, 0, 0)
-#define MG_SYS_1(nr, a) mg_sys6(nr, (long)(a), 0, 0, 0, 0, 0)
-#define MG_SYS_2(nr, a, b) mg_sys6(nr, (long)(a), (long)(b), 0, 0, 0, 0)
-#define MG_SYS_3(nr, a, b, c) mg_sys6(nr, (long)(a), (long)(b), (long)(c), 0, 0, 0)
-#define MG_SYS_4(nr, a, b, c, d) mg_sys6(nr, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define MG_SYS_0(nr) mg_sys6(nr, (const long[6]){ 0 })
+#define MG_SYS_1(nr, a) mg_sys6(nr, (const long[6]){ (long)(a) })
+#define MG_SYS_2(nr, a, b) mg_sys6(nr, (const long[6]){ (long)(a), (long)(b) })
+#define MG_SYS_3(nr, a, b, c) mg_sys6(nr, (const long[6]){ (long)(a), (long)(b), (long)(c) })
+#define MG_SYS_4(nr, a, b, c, d) \
+	mg_sys6(nr, (const long[6]){ (long)(a), (long)(b), (long)(c), (long)(d) })
 #define MG_SYS_5(nr, a, b, c, d, e) \
-	mg_sys6(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
-#define MG_SYS_6(nr, a, b, c, d, e, f) \
-	mg_sys6(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+	mg_sys6(nr, (const long[6]){ (long)(a), (long)(b), (long)(c), (long)(d), (long)(e) })
+#define MG_SYS_6(nr, a, b, c, d, e, f)                                                      \
+	mg_sys6(nr, (const long[6]){ (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), \
+				     (long)(f) })
 /* The result, or -errno. */
 #define mg_sys(...)                                                                       \
 	MG_SYS_N(__VA_ARGS__, MG_SYS_6, MG_SYS_5, MG_SYS_4, MG_SYS_3, MG_SYS_2, MG_SYS_1, \

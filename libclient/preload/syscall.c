@@ -234,9 +234,9 @@ MG_EXPORT long syscall(long nr, ...)
 		w.a[i] = va_arg(args, long);
 	va_end(args);
 	if (nr == SYS_futex) /* by far the most */
-		return mg_sys_ret(mg_sys6(nr, w.a[0], w.a[1], w.a[2], w.a[3], w.a[4], w.a[5]));
+		return mg_sys_ret(mg_sys6(nr, w.a));
 	if (call_data(&w, &ret) || call_socket(&w, &ret) || call_fd(&w, &ret) ||
 	    call_epoll(&w, &ret) || call_poll(&w, &ret))
 		return ret;
-	return mg_sys_ret(mg_sys6(nr, w.a[0], w.a[1], w.a[2], w.a[3], w.a[4], w.a[5]));
+	return mg_sys_ret(mg_sys6(nr, w.a));
 }

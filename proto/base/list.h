@@ -90,10 +90,13 @@ static inline struct mg_list_node *mg_list_last(const struct mg_list *l)
 
 static inline struct mg_list_node *mg_list_pop_front(struct mg_list *l)
 {
-	struct mg_list_node *n = mg_list_first(l);
+	struct mg_list_node *n = l->head.next;
 
-	if (n != NULL)
-		mg_list_remove(n);
+	if (n == &l->head)
+		return NULL;
+	l->head.next = n->next;
+	n->next->prev = &l->head;
+	mg_list_node_init(n);
 	return n;
 }
 #endif

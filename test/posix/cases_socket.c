@@ -674,7 +674,7 @@ CASE(dual_stack_listener)
 	t_peer(t, "connect %u", t->port);
 	t->v6 = true;
 	len = sizeof(a);
-	c = TF(accept(fd, (struct sockaddr *)&a, &len));
+	(void)TF(accept(fd, (struct sockaddr *)&a, &len));
 	t_sockaddr(t, "accepted", &a, len);
 }
 

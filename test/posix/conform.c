@@ -110,10 +110,11 @@ void t_poll_bits(const char *what, unsigned events)
 		     { POLLWRNORM, " WRNORM" }, { POLLWRBAND, " WRBAND" },
 		     { 0x2000, " RDHUP" } };
 	char text[128] = "";
+	size_t n = 0;
 
 	for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++)
 		if (events & bits[i].bit)
-			(void)strcat(text, bits[i].name);
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s", bits[i].name);
 	t_say("%s:%s", what, text[0] ? text : " none");
 }
 
@@ -158,15 +159,25 @@ static void peer_line(struct tc *t, const char *line, char *answer, size_t size)
 	answer[n] = '\0';
 }
 
+/* One line for the peer, with its end. */
+static void format_line(char *line, size_t room, const char *fmt, va_list ap)
+{
+	int n = vsnprintf(line, room - 1, fmt, ap);
+
+	if (n < 0 || (size_t)n >= room - 1)
+		give_up("too long a line for the peer: %s", fmt);
+	line[n] = '\n';
+	line[n + 1] = '\0';
+}
+
 void t_peer(struct tc *t, const char *fmt, ...)
 {
 	char line[256], answer[256];
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(line, sizeof(line) - 1, fmt, ap);
+	format_line(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	(void)strcat(line, "\n");
 	peer_line(t, line, answer, sizeof(answer));
 	line[strcspn(line, "0123456789\n")] = '\0'; /* a port would differ */
 	t_say("peer %s -> %s", line, answer);
@@ -178,9 +189,8 @@ void t_peer_ok(struct tc *t, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(line, sizeof(line) - 1, fmt, ap);
+	format_line(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	(void)strcat(line, "\n");
 	peer_line(t, line, answer, sizeof(answer));
 	if (strcmp(answer, "ok") != 0)
 		give_up("peer, %.*s: %s", (int)strcspn(line, "\n"), line, answer);
@@ -233,13 +243,15 @@ static bool is_same(const struct sockaddr_storage *a, const struct sockaddr_stor
 void t_sockaddr(const struct tc *t, const char *what, const struct sockaddr_storage *a,
 		socklen_t len)
 {
-	struct sockaddr_storage ours, theirs, any = { .ss_family = a->ss_family };
+	struct sockaddr_storage ours, theirs, any;
 	const struct sockaddr_in6 *in6 = (const void *)a;
 	uint16_t port = ntohs(in6->sin6_port); /* at the same place in both */
 	const char *who = "other";
 
 	(void)t_our_addr(t, 0, &ours);
 	(void)t_peer_addr(t, 0, &theirs);
+	memset(&any, 0, sizeof(any));
+	any.ss_family = a->ss_family;
 	if (is_same(a, &ours))
 		who = "ours";
 	else if (is_same(a, &theirs))
@@ -358,7 +370,7 @@ static int connect_control(void)
 
 	if (path == NULL || strlen(path) >= sizeof(un.sun_path))
 		give_up("CONFORM_PEER is not set");
-	(void)strcpy(un.sun_path, path);
+	memcpy(un.sun_path, path, strlen(path) + 1);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0)
 		give_up("%s: %s", path, strerror(errno));
 	high = fcntl(fd, F_DUPFD_CLOEXEC, 200); /* out of the way of what cases number */

@@ -288,7 +288,7 @@ int main(int argc, char **argv)
 	far[0] = argv[4];
 	far[1] = argv[5];
 	(void)signal(SIGCHLD, SIG_IGN);
-	(void)strcpy(un.sun_path, argv[1]);
+	memcpy(un.sun_path, argv[1], strlen(argv[1]) + 1);
 	(void)unlink(argv[1]);
 	if (bind(s, (struct sockaddr *)&un, sizeof(un)) < 0 || listen(s, 128) < 0) {
 		perror(argv[1]);

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -17,7 +18,8 @@ static void start(uint8_t mode, const char *algorithm)
 {
 	sb_conf(&b);
 	b.conf.ecn = mode;
-	strcpy(b.conf.congestion_control, algorithm);
+	(void)snprintf(b.conf.congestion_control, sizeof(b.conf.congestion_control), "%s",
+		       algorithm);
 	sb_start(&b, true);
 }
 
