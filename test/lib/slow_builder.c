@@ -13,6 +13,7 @@
 #include "proto/base/endian.h"
 #include "proto/wire/checksum.h"
 #include "proto/wire/eth.h"
+#include "test/lib/slow_conf.h"
 
 static bool on_command(void *ctx, uint32_t worker, const struct mg_msg *cmd)
 {
@@ -70,45 +71,14 @@ void sb_conf_family(struct sb *b, bool v6)
 	b->now_ns = 1000 * MG_NS_PER_S;
 	b->mac = (struct mg_mac){ { 2, 0, 0, 0, 0, 1 } };
 	b->peer_mac = (struct mg_mac){ { 2, 0, 0, 0, 0, 2 } };
-	b->conf = (struct mg_slow_conf){
-		.window_scale = 8,
-		.timestamps = true,
-		.sack = true,
-		.nagle = true,
-		.pacing = true,
-		.syn_cookies = true,
-		.ttl = 64,
-		.syn_retries = 6,
-		.synack_retries = 5,
-		.keepalive_count = 3,
-		.retries = 15,
-		.initial_cwnd_segments = 10,
-		.rto_initial_ms = 1000,
-		.pmtu_min = 552,
-		.pmtu_expire_s = 600,
-		.base_mss = 1024,
-		.mtu_probing = MG_MTU_PROBING_BLACK_HOLE,
-		.rto_min_ms = 200,
-		.rto_max_ms = 120000,
-		.delayed_ack_ms = 40,
-		.keepalive_idle_ms = 7200000,
-		.keepalive_interval_ms = 75000,
-		.time_wait_ms = 60000,
-		.fin_timeout_ms = 60000,
-		.orphans_max = 16,
-		.rcvbuf_bytes = SB_RING,
-		.rcvbuf_max_bytes = 4 << 20,
-		.sndbuf_bytes = SB_RING,
-		.sndbuf_max_bytes = 4 << 20,
-		.ephemeral_first = 32768,
-		.ephemeral_last = 60999,
-		.arp_reachable_ms = 30000,
-		.arp_retry_ms = 1000,
-		.arp_retries = 3,
-		.arp_gratuitous = true,
-		.challenge_ack_per_s = 1000,
-		.congestion_control = "reno",
-	};
+	b->conf = test_slow_conf();
+	b->conf.keepalive_count = 3;
+	b->conf.orphans_max = 16;
+	b->conf.rcvbuf_bytes = SB_RING;
+	b->conf.rcvbuf_max_bytes = 4 << 20;
+	b->conf.sndbuf_bytes = SB_RING;
+	b->conf.sndbuf_max_bytes = 4 << 20;
+	memcpy(b->conf.congestion_control, "reno", sizeof("reno"));
 	b->lim = (struct mg_slow_limits){
 		.nr_workers = 1,
 		.conns_max = 32,

@@ -14,6 +14,7 @@
 #include "proto/wire/frame.h"
 #include "slowpath/core/engine.h"
 #include "test/lib/bigframe.h"
+#include "test/lib/slow_conf.h"
 
 #define RING_BYTES (4u << 20)
 #define TAKEN_MAX 8
@@ -138,48 +139,17 @@ void mg_stack_conf_default(struct mg_stack_conf *conf)
 	conf->mtu = 1500;
 	conf->conns_max = 64;
 	conf->payload_bytes = 32u << 20;
-	conf->tcp = (struct mg_slow_conf){
-		.window_scale = 8,
-		.timestamps = true,
-		.sack = true,
-		.nagle = true,
-		.pacing = true,
-		.idle_restart = true,
-		.syn_cookies = true,
-		.ttl = 64,
-		.syn_retries = 6,
-		.synack_retries = 5,
-		.keepalive_count = 9,
-		.retries = 15,
-		.initial_cwnd_segments = 10,
-		.rto_initial_ms = 1000,
-		.pmtu_min = 552,
-		.pmtu_expire_s = 600,
-		.base_mss = 1024,
-		.mtu_probing = MG_MTU_PROBING_BLACK_HOLE,
-		.rto_min_ms = 200,
-		.rto_max_ms = 120000,
-		.delayed_ack_ms = 40,
-		.keepalive_idle_ms = 7200000,
-		.keepalive_interval_ms = 75000,
-		.time_wait_ms = 60000,
-		.fin_timeout_ms = 60000,
-		.orphans_max = 1024,
-		.autotune = true,
-		.autotune_idle_ms = 5000,
-		.rcvbuf_bytes = 65536,
-		.rcvbuf_max_bytes = 1u << 20,
-		.sndbuf_bytes = 65536,
-		.sndbuf_max_bytes = 1u << 20,
-		.ephemeral_first = 32768,
-		.ephemeral_last = 60999,
-		.arp_reachable_ms = 30000,
-		.arp_retry_ms = 1000,
-		.arp_retries = 3,
-		.arp_gratuitous = true,
-		.challenge_ack_per_s = 1000,
-		.congestion_control = "cubic",
-	};
+	conf->tcp = test_slow_conf();
+	conf->tcp.idle_restart = true;
+	conf->tcp.keepalive_count = 9;
+	conf->tcp.orphans_max = 1024;
+	conf->tcp.autotune = true;
+	conf->tcp.autotune_idle_ms = 5000;
+	conf->tcp.rcvbuf_bytes = 65536;
+	conf->tcp.rcvbuf_max_bytes = 1u << 20;
+	conf->tcp.sndbuf_bytes = 65536;
+	conf->tcp.sndbuf_max_bytes = 1u << 20;
+	memcpy(conf->tcp.congestion_control, "cubic", sizeof("cubic"));
 }
 
 /* Zeroed, page-aligned, and touched only where it is used: a host is large and most worlds are small. */

@@ -17,6 +17,7 @@
 
 #include "proto/base/time.h"
 #include "slowpath/slow_thread.h"
+#include "test/lib/slow_conf.h"
 
 struct fixture {
 	struct mg_slow_loop_conf conf;
@@ -36,30 +37,12 @@ static void setup(struct fixture *f, bool is_inline)
 
 	memset(f, 0, sizeof(*f));
 	f->conf.is_inline = is_inline;
-	f->conf.tcp = (struct mg_slow_conf){
-		.ttl = 64,
-		.rto_initial_ms = 1000,
-		.pmtu_min = 552,
-		.pmtu_expire_s = 600,
-		.base_mss = 1024,
-		.mtu_probing = MG_MTU_PROBING_BLACK_HOLE,
-		.rto_min_ms = 200,
-		.rto_max_ms = 120000,
-		.initial_cwnd_segments = 10,
-		.rcvbuf_bytes = 65536,
-		.rcvbuf_max_bytes = 65536,
-		.sndbuf_bytes = 65536,
-		.sndbuf_max_bytes = 65536,
-		.ephemeral_first = 32768,
-		.ephemeral_last = 60999,
-		.congestion_control = "cubic",
-		.syn_retries = 6,
-		.retries = 15,
-		.arp_retry_ms = 1000,
-		.arp_retries = 3,
-		.arp_gratuitous = true,
-		.arp_reachable_ms = 30000,
-	};
+	f->conf.tcp = test_slow_conf();
+	f->conf.tcp.rcvbuf_bytes = 65536;
+	f->conf.tcp.rcvbuf_max_bytes = 65536;
+	f->conf.tcp.sndbuf_bytes = 65536;
+	f->conf.tcp.sndbuf_max_bytes = 65536;
+	memcpy(f->conf.tcp.congestion_control, "cubic", sizeof("cubic"));
 	f->conf.limits = (struct mg_slow_limits){
 		.nr_workers = 1,
 		.conns_max = 16,
