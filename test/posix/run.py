@@ -33,6 +33,15 @@ def program(name):
     return os.path.join(harness.BUILD, "test", "posix", name)
 
 
+def preload():
+    """What LD_PRELOAD is. A sanitizer's runtime must come before all other libraries."""
+    library = os.path.join(harness.BUILD, "libclient", "libmango_preload.so")
+    if os.environ.get("MANGO_VARIANT") != "asan":
+        return library
+    found = subprocess.run(["gcc", "-print-file-name=libasan.so"], stdout=subprocess.PIPE, text=True, check=True)
+    return os.path.realpath(found.stdout.strip()) + ":" + library
+
+
 class Side:
     """One stack under the cases: namespaces, the peer process, and how a case is started."""
 
@@ -128,8 +137,7 @@ def main():
     cases = [c for c in listed.stdout.split() if not args.k or any(k in c for k in args.k)]
     if args.show:
         cases = [args.show]
-    preload = None if args.twice_kernel else os.path.join(harness.BUILD, "libclient", "libmango_preload.so")
-    sides = [Side("kernel", "af_packet", None), Side("mango", args.driver, preload)]
+    sides = [Side("kernel", "af_packet", None), Side("mango", args.driver, None if args.twice_kernel else preload())]
     for side in sides:
         side.up()
     known = {} if args.twice_kernel else differences()
