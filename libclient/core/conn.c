@@ -141,6 +141,12 @@ void mg_conn_leave(struct mg_conn *conn, bool abort)
 	mg_ctx_unlock(ctx);
 }
 
+void mg_conn_leave_at_exit(struct mg_conn *conn, bool abort)
+{
+	if (!mg_client_is_dead(conn->src.ctx->client))
+		mg_window_set(&conn->w, abort ? MG_SHM_AF_ABORT : MG_SHM_AF_CLOSE);
+}
+
 static uint32_t aflags(const struct mg_conn *conn)
 {
 	return atomic_load_explicit(&conn->w.shm->a_flags, memory_order_relaxed);

@@ -52,6 +52,11 @@ int mg_conn_connect(struct mg_ctx *ctx, const struct mg_conn_params *params,
 int mg_conn_adopt(struct mg_ctx *ctx, uint32_t index, uint32_t gen, struct mg_conn **ret_conn);
 /* Lets go: gracefully (FIN), or by RST. Frees conn; its watches must be gone. */
 void mg_conn_release(struct mg_conn *conn, bool abort);
+/*
+ * The process is about to end: when it has gone, the daemon ends the connection gracefully (or by RST). Takes no lock and makes
+ * no call; the connection can be used until then.
+ */
+void mg_conn_leave_at_exit(struct mg_conn *conn, bool abort);
 /* The two halves of it, for who may still be looked at: leave lets go of the window, which nobody may touch then. */
 void mg_conn_leave(struct mg_conn *conn, bool abort);
 void mg_conn_free(struct mg_conn *conn);

@@ -43,6 +43,19 @@ void mg_stream_unlock(void)
 	pthread_mutex_unlock(&streams.lock);
 }
 
+void mg_stream_flush(void)
+{
+	if (atomic_load(&streams.nr) == 0 || pthread_mutex_trylock(&streams.lock) != 0)
+		return;
+	for (const struct stream *s = streams.first; s != NULL; s = s->next) {
+		if (ftrylockfile(s->file) != 0)
+			continue;
+		(void)fflush_unlocked(s->file); /* nobody is left to be told */
+		funlockfile(s->file);
+	}
+	pthread_mutex_unlock(&streams.lock);
+}
+
 static ssize_t stream_read(void *cookie, char *buf, size_t n)
 {
 	return read(((struct stream *)cookie)->fd, buf, n);

@@ -74,8 +74,8 @@ void mg_apps_add(struct mg_slow *s, struct mg_app *app)
 }
 
 /*
- * What the death of an application means for one of its connections: what it means for any open file, a close. Data
- * on its way arrives, then FIN; reset is what was to be reset, or was never opened.
+ * What the death of an application means for one of its connections. What it had closed, or said at its exit to be
+ * closed, ends in order; the peers of one that crashed or was killed are to know that.
  */
 void mg_apps_abandon(struct mg_slow *s, struct mg_conn *c)
 {
@@ -90,8 +90,7 @@ void mg_apps_abandon(struct mg_slow *s, struct mg_conn *c)
 	if (c->flags & MG_CONN_ORPHAN)
 		return; /* closed before: may finish */
 	if ((mg_conn_is_synchronised(c) || (c->flags & MG_CONN_TFO) != 0) && !a->broken &&
-	    (a_flags & MG_SHM_AF_ABORT) == 0 &&
-	    (c->flags & (MG_CONN_QUEUED | MG_CONN_OFFERED)) == 0) {
+	    (a_flags & (MG_SHM_AF_CLOSE | MG_SHM_AF_ABORT)) == MG_SHM_AF_CLOSE) {
 		mg_close_asked(s, c); /* its doorbell may have died with it */
 		return;
 	}

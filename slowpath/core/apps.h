@@ -3,8 +3,8 @@
  * apps.h - the applications' regions: windows, payload rings, and their coming and going.
  *
  * Idea:    an app joins with every worker being told, and leaves in four steps: listeners closed; connections
- *          closed, and what was sent gets time (tcp.fin_timeout_ms) to arrive; when none is left every worker
- *          is told and answers; then it is given back.
+ *          that were closed by the application before get time (tcp.fin_timeout_ms) to finish, all others are
+ *          reset; when none is left every worker is told and answers; then it is given back.
  * Threads: the slow path.
  */
 #ifndef MG_APPS_H
@@ -43,7 +43,7 @@ struct mg_slow_app {
 struct mg_slow_app *mg_apps_find(struct mg_slow *s, const struct mg_app *app);
 void mg_apps_add(struct mg_slow *s, struct mg_app *app);
 void mg_apps_del(struct mg_slow *s, struct mg_app *app);
-/* The process that had it is gone: as if it had closed it. */
+/* The process that had it is gone: what it had closed may finish, all else is reset. */
 struct mg_conn;
 void mg_apps_abandon(struct mg_slow *s, struct mg_conn *c);
 void mg_apps_deleted(struct mg_slow *s, uint32_t worker, const struct mg_app *app);

@@ -82,6 +82,48 @@ while ended < 5:
     finish(server, "the server")
 
 
+EXITS = {  # none of them calls close()
+    "by exit()": "libc.exit(0)",
+    "by _exit()": "libc._exit(0)",
+    "by exit(), with a stream that was not flushed": 'f = libc.fdopen(s.fileno(), b"w"); libc.fputs(b"y" * 1000, f); libc.exit(0)',
+}
+
+
+def ends_in_order():
+    """What a program sent before it ended arrives, to a reader that is slow, and then FIN."""
+    def read_late():
+        with socket.socket() as l:
+            l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            l.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            l.bind((PEER_ADDR, 7010))
+            l.listen()
+            c, _ = l.accept()
+            time.sleep(1.5)
+            n = 0
+            while piece := c.recv(65536):
+                n += len(piece)
+            return n
+
+    for how, last in EXITS.items():
+        peer = bed.peer_start(read_late)
+        program = python(f"""
+import ctypes, socket, time
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+libc.fputs.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
+while True:
+    try:
+        s = socket.create_connection(("{PEER_ADDR}", 7010))
+        break
+    except ConnectionRefusedError:
+        time.sleep(0.05)
+s.sendall(b"x" * 60000)
+{last}
+""", "ends.log")
+        finish(program, "the program that ends " + how)
+        expect_equal(peer.result(), 60000 + (1000 if "stream" in how else 0), f"bytes that arrived, {how}")
+
+
 def connect_from_python():
     """Blocking, with a time-out, refused; the kernel is the server."""
     def server():
@@ -318,7 +360,7 @@ else:
 
 TESTS = [(f.__name__, f) for f in (
     serve_with_selectors, connect_from_python, fork_and_threads, curl_gets_a_file, nginx_with_workers,
-    redis_saves_while_it_serves, policy_keeps_a_port_for_the_kernel, blocked_programs_sleep, without_a_daemon,
+    redis_saves_while_it_serves, ends_in_order, policy_keeps_a_port_for_the_kernel, blocked_programs_sleep, without_a_daemon,
     daemon_dies)]
 
 

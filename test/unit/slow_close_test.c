@@ -522,14 +522,35 @@ static void app_dies(struct sb *b)
 	mg_slow_request(b->s, &req, b->now_ns);
 }
 
-/* As of any open file: the end of a process closes it. */
-static void test_app_dies_and_open_connections_are_closed(void **state)
+static void test_app_dies_and_open_connections_are_reset(void **state)
 {
 	struct sb b;
 
 	(void)state;
 	sb_new(&b);
 	(void)sb_established(&b);
+	app_dies(&b);
+	assert_int_equal(sb_cmd(&b, MG_CMD_REMOVE)->remove.how, MG_REMOVE_RST);
+	assert_int_equal(b.nr_gone, 0);
+	sb_no_cmd(&b, MG_CMD_APP_DEL); /* flows first */
+	sb_removed(&b);
+	assert_non_null(sb_cmd(&b, MG_CMD_APP_DEL));
+	sb_free(&b);
+}
+
+/* An orderly exit says in the window what close() would have; no doorbell rings any more. */
+static void says_closed(struct sb *b, uint32_t window)
+{
+	atomic_fetch_or(&b->app->windows[window].a_flags, MG_SHM_AF_CLOSE);
+}
+
+static void test_app_exits_and_open_connections_are_closed(void **state)
+{
+	struct sb b;
+
+	(void)state;
+	sb_new(&b);
+	says_closed(&b, sb_established(&b)->window);
 	app_dies(&b);
 	assert_non_null(sb_cmd(&b, MG_CMD_CLOSE));
 	sb_no_cmd(&b, MG_CMD_REMOVE);
@@ -546,13 +567,13 @@ static void test_app_dies_and_open_connections_are_closed(void **state)
 	sb_free(&b);
 }
 
-static void test_app_dies_with_unread_data(void **state)
+static void test_app_exits_with_unread_data(void **state)
 {
 	struct sb b;
 
 	(void)state;
 	sb_new(&b);
-	(void)sb_established(&b);
+	says_closed(&b, sb_established(&b)->window);
 	app_dies(&b);
 	sb_ev(&b, MG_EV_APP_CLOSE, 0, 10);
 	assert_int_equal(sb_cmd(&b, MG_CMD_REMOVE)->remove.how, MG_REMOVE_RST);
@@ -680,8 +701,9 @@ int main(void)
 		cmocka_unit_test(test_time_wait_table_full),
 		cmocka_unit_test(test_app_dies_in_every_state),
 		cmocka_unit_test(test_app_dies_while_opening),
-		cmocka_unit_test(test_app_dies_and_open_connections_are_closed),
-		cmocka_unit_test(test_app_dies_with_unread_data),
+		cmocka_unit_test(test_app_dies_and_open_connections_are_reset),
+		cmocka_unit_test(test_app_exits_and_open_connections_are_closed),
+		cmocka_unit_test(test_app_exits_with_unread_data),
 		cmocka_unit_test(test_app_dies_after_close_and_data_may_finish),
 		cmocka_unit_test(test_app_dies_before_its_doorbell_was_seen),
 		cmocka_unit_test(test_app_with_broken_rings),

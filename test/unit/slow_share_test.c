@@ -158,8 +158,7 @@ static void test_no_connection_is_lost_with_a_process(void **state)
 		&b.app->windows[ev.index])); /* accepted: it dies with its process */
 	sb_clear(&b);
 	holder_gone(&b, FIRST);
-	assert_non_null(sb_cmd(&b, MG_CMD_CLOSE));
-	sb_no_cmd(&b, MG_CMD_CLOSE);
+	assert_non_null(sb_cmd(&b, MG_CMD_REMOVE));
 	sb_no_cmd(&b, MG_CMD_REMOVE);
 	assert_int_equal(b.s->listeners[b.listener & 0xffff].nr_queued, 2);
 	assert_int_equal(accept_as(&b, 1, 4, 0), 0);
