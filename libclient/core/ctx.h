@@ -76,6 +76,7 @@ struct mg_ctx {
 	struct mg_spsc events[MG_SHM_PRODUCERS_MAX];
 	struct mg_slot *slots; /* [nr_windows] */
 	struct mg_list listeners;
+	bool has_left; /* a shared listener: what is still announced for it is not ours */
 	uint64_t next_cookie;
 	struct mg_list waiters;          /* followers */
 	const _Atomic uint32_t *led_seq; /* what the leader waits for; NULL: nobody leads */

@@ -78,6 +78,9 @@ void mg_lst_on_accepted(struct mg_ctx *ctx, uint64_t cookie, uint32_t index, uin
 	if (index >= ctx->client->nr_windows || cookie >= MG_COOKIE_CONNECT ||
 	    is_known(ctx, index, gen))
 		return;
+	/* Of a shared listener that we have left: the daemon takes it back, for others. */
+	if (lst == NULL && ctx->has_left)
+		return;
 	if (lst == NULL || (lst->tail - lst->head == lst->size && grow(lst) < 0)) {
 		reset(ctx, index, gen);
 		return;
@@ -307,13 +310,34 @@ int mg_lst_adopt(struct mg_ctx *ctx, const struct mg_ctl_guard *guard, struct mg
 	return 0;
 }
 
+/* Whatever was offered to us, or is on its way, goes to others; nothing more is offered. */
+static void give_all_back(struct mg_lst *lst)
+{
+	struct mg_ctx *ctx = lst->src.ctx;
+	struct mg_ctl_msg *msg = mg_client_msg(MG_CTL_TCP_ACCEPT, 1);
+
+	if (msg == NULL)
+		return; /* they go when the process does */
+	msg->accept[0].listener = lst->id;
+	msg->accept[0].context = ctx->index;
+	msg->accept[0].flags = MG_CTL_ACCEPT_RETURN;
+	(void)mg_client_request(ctx->client, msg); /* gone is gone */
+	free(msg);
+}
+
 void mg_lst_drop(struct mg_lst *lst)
 {
-	mg_ctx_lock(lst->src.ctx);
-	pause_locked(lst);
+	struct mg_ctx *ctx = lst->src.ctx;
+
+	mg_ctx_lock(ctx);
+	ctx->has_left = true;
+	mg_list_remove(&lst->node);
 	forget_queue(lst);
-	mg_ctx_unlock(lst->src.ctx);
-	leave(lst);
+	mg_ctx_unlock(ctx);
+	if (!lst->paused && lst->error == 0)
+		give_all_back(lst);
+	free(lst->queue);
+	free(lst);
 }
 
 void mg_lst_close(struct mg_lst *lst)

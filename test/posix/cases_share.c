@@ -329,6 +329,63 @@ CASE(fork_while_a_thread_waits_for_connections)
 	fork_beside_a_thread(t, true);
 }
 
+struct churn {
+	int fd;
+	_Atomic bool stop;
+};
+
+static void *accept_all(void *arg)
+{
+	const struct churn *c = arg;
+	int conn;
+
+	while ((conn = accept(c->fd, NULL, NULL)) >= 0) {
+		(void)!send(conn, "hi", 2, 0);
+		(void)close(conn);
+	}
+	return NULL;
+}
+
+/* Processes that look whether there is a connection, and go. */
+static void *come_and_go(void *arg)
+{
+	struct churn *c = arg;
+
+	while (!c->stop) {
+		int pid = fork();
+
+		if (pid == 0) {
+			struct pollfd p = { .fd = c->fd, .events = POLLIN };
+
+			(void)poll(&p, 1, 3);
+			(void)close(c->fd);
+			t_sleep_ms(1);
+			_exit(0);
+		}
+		(void)wait_child(pid);
+	}
+	return NULL;
+}
+
+CASE(fork_others_leave_the_listener)
+{
+	struct churn c = { .fd = t_listener(t, 64) };
+	pthread_t servant, crowd[2];
+
+	(void)pthread_create(&servant, NULL, accept_all, &c);
+	for (int i = 0; i < 2; i++)
+		(void)pthread_create(&crowd[i], NULL, come_and_go, &c);
+	for (int i = 0; i < 200; i++) {
+		t_peer_ok(t, "use %d", i % 8);
+		t_peer_ok(t, "connect %u", t->port);
+		t_peer(t, "recv 2");
+		t_peer_ok(t, "close");
+	}
+	c.stop = true;
+	for (int i = 0; i < 2; i++)
+		(void)pthread_join(crowd[i], NULL);
+}
+
 CASE(fork_per_connection)
 {
 	int fd = t_listener(t, 16);
