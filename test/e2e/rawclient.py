@@ -20,7 +20,7 @@ MSG_MAX = 65536
  SESSIONS, NR) = range(21)
 
 KV = struct.Struct("<64s256s256sII")
-LISTEN = struct.Struct("<16sHHIIIIIQ16x")
+LISTEN = struct.Struct("<16sHHIIIIIQ24x")
 ACCEPT = struct.Struct("<IIII")
 MOVE = struct.Struct("<IIII")
 GUARD_ITEM = struct.Struct("<IIIiQQ16sHHI32sQ")

@@ -13,6 +13,12 @@
 
 static struct mg_ctl_msg msg;
 
+/* test/e2e/rawclient.py writes these by hand: who changes them changes it, too. */
+static_assert(sizeof(struct mg_ctl_hdr) == 296, "HDR");
+static_assert(sizeof(struct mg_ctl_listen) == 72, "LISTEN");
+static_assert(sizeof(struct mg_ctl_accept) == 16, "ACCEPT");
+static_assert(sizeof(struct mg_ctl_connect) == 96, "CONNECT");
+
 static void the_public_messages_come_first(void **state)
 {
 	(void)state;
