@@ -137,3 +137,26 @@ uint32_t mg_wire_icmp_echo_reply(uint8_t *dst, const struct mg_ip_view *ip, uint
 	mg_csum_store(icmp + 2, mg_csum_add(0, icmp, ip->l4_len));
 	return mg_wire_ipv4_emit(dst, &spec) + ip->l4_len;
 }
+
+uint32_t mg_wire_icmp_exceeded(uint8_t *dst, const struct mg_icmp_exceeded *e)
+{
+	const uint32_t room = MG_ICMP_EXCEEDED_MAX - MG_IPV4_HLEN - MG_ICMP_HLEN;
+	uint32_t data_len = mg_min_u32(e->data_len, room - e->hdr_len);
+	const struct mg_ip_spec spec = {
+		.src = e->src,
+		.dst = e->dst,
+		.l4_len = MG_ICMP_HLEN + e->hdr_len + data_len,
+		.proto = MG_IPPROTO_ICMP,
+		.ttl = e->ttl,
+	};
+	uint8_t *icmp = dst + MG_IPV4_HLEN;
+
+	MG_ASSERT(e->hdr_len < room);
+	memset(icmp, 0, MG_ICMP_HLEN);
+	icmp[0] = MG_ICMP_TIME_EXCEEDED;
+	icmp[1] = 1;
+	memcpy(icmp + MG_ICMP_HLEN, e->hdr, e->hdr_len);
+	memcpy(icmp + MG_ICMP_HLEN + e->hdr_len, e->data, data_len);
+	mg_csum_store(icmp + 2, mg_csum_add(0, icmp, spec.l4_len));
+	return mg_wire_ipv4_emit(dst, &spec) + spec.l4_len;
+}

@@ -78,4 +78,23 @@ int mg_wire_icmp_parse(const struct mg_ip_view *ip, uint32_t rx_flags,
  * IP options: turned around in place.
  */
 uint32_t mg_wire_icmp_echo_reply(uint8_t *dst, const struct mg_ip_view *ip, uint8_t ttl);
+
+#define MG_ICMP_EXCEEDED_MAX 576  /* RFC 1812 4.3.2.3: the whole message at most */
+#define MG_ICMP6_EXCEEDED_MAX 1280 /* RFC 4443 3.3 */
+
+/* "Fragment reassembly time exceeded": the first fragment's header as it came, and what followed it. */
+struct mg_icmp_exceeded {
+	const struct mg_addr *src;
+	const struct mg_addr *dst;
+	const uint8_t *hdr;
+	uint32_t hdr_len;
+	const uint8_t *data;
+	uint32_t data_len; /* quoted as far as there is room */
+	uint8_t ttl;
+};
+/*
+ * Writes the message from the IP header on into dst, which has room for MG_ICMP_EXCEEDED_MAX bytes (IPv6:
+ * MG_ICMP6_EXCEEDED_MAX); returns its length. RFC 792, RFC 4443 3.3.
+ */
+uint32_t mg_wire_icmp_exceeded(uint8_t *dst, const struct mg_icmp_exceeded *e);
 #endif

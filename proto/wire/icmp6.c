@@ -255,6 +255,29 @@ uint32_t mg_wire_icmp6_echo_reply(uint8_t *dst, const struct mg_ip_view *ip,
 	return mg_wire_ipv6_emit(dst, &spec) + spec.l4_len;
 }
 
+uint32_t mg_wire_icmp6_exceeded(uint8_t *dst, const struct mg_icmp_exceeded *e)
+{
+	const uint32_t room = MG_ICMP6_EXCEEDED_MAX - MG_IPV6_HLEN - MG_ICMP_HLEN;
+	uint32_t data_len = mg_min_u32(e->data_len, room - e->hdr_len);
+	const struct mg_ip_spec spec = {
+		.src = e->src,
+		.dst = e->dst,
+		.l4_len = MG_ICMP_HLEN + e->hdr_len + data_len,
+		.proto = MG_IPPROTO_ICMPV6,
+		.ttl = e->ttl,
+	};
+	uint8_t *icmp = dst + MG_IPV6_HLEN;
+
+	MG_ASSERT(e->hdr_len < room);
+	memset(icmp, 0, MG_ICMP_HLEN);
+	icmp[0] = MG_ICMP6_TIME_EXCEEDED;
+	icmp[1] = 1;
+	memcpy(icmp + MG_ICMP_HLEN, e->hdr, e->hdr_len);
+	memcpy(icmp + MG_ICMP_HLEN + e->hdr_len, e->data, data_len);
+	store_csum(icmp, &spec);
+	return mg_wire_ipv6_emit(dst, &spec) + spec.l4_len;
+}
+
 uint32_t mg_wire_nd_emit_frame(uint8_t *dst, const struct mg_nd_spec *nd)
 {
 	uint32_t fixed = fixed_len(nd->type);

@@ -75,5 +75,7 @@ int mg_wire_nd_parse(const struct mg_ip_view *ip, uint32_t rx_flags, struct mg_n
 uint32_t mg_wire_icmp6_echo_reply(uint8_t *dst, const struct mg_ip_view *ip,
 				  const struct mg_addr *src, uint8_t hop_limit);
 /* A whole frame; at most MG_ND_FRAME_MAX bytes. */
+/* See icmp.h. */
+uint32_t mg_wire_icmp6_exceeded(uint8_t *dst, const struct mg_icmp_exceeded *e);
 uint32_t mg_wire_nd_emit_frame(uint8_t *dst, const struct mg_nd_spec *spec);
 #endif

@@ -11,6 +11,7 @@
 #define LIFE_V6_NS (60 * MG_NS_PER_S) /* RFC 8200 4.5 */
 #define ND_FIRST 133
 #define ND_LAST 137
+#define TOLD_PER_S 10 /* RFC 4443 2.4 (f) */
 #define SHARE 4 /* of the table, for one source: one in so many */
 
 static void forget(struct mg_slow *s, struct mg_frag *f)
@@ -181,6 +182,9 @@ static bool take(struct mg_slow *s, struct mg_frag *f, const struct mg_frame_vie
 		f->dscp = ip->dscp;
 		f->l2_len = fv->l2_len <= MG_FRAG_L2_MAX ? fv->l2_len : 0;
 		memcpy(f->l2, frame, f->l2_len);
+		f->first_bytes = ip->l4_len;
+		f->l3_len = ip->hdr_len <= MG_FRAG_L3_MAX ? (uint8_t)ip->hdr_len : 0;
+		memcpy(f->l3, ip->l3, f->l3_len);
 	}
 	return true;
 }
@@ -274,6 +278,19 @@ void mg_frag_input(struct mg_slow *s, uint32_t worker, const struct mg_frame_vie
 	receive(s, worker, f);
 }
 
+/* RFC 792, RFC 8200 4.5: its source is told, if the first fragment came; never in answer to an error (RFC 1122 3.2.2). */
+static void tell(struct mg_slow *s, const struct mg_frag *f)
+{
+	bool v6 = f->version == 6;
+
+	if (f->is_void || f->l3_len == 0)
+		return;
+	if (f->proto != MG_IPPROTO_TCP && f->data[0] != (v6 ? MG_ICMP6_ECHO : MG_ICMP_ECHO))
+		return;
+	if (mg_limit_pass(&s->frags.told, TOLD_PER_S, s->now_ns) && mg_icmp_exceeded(s, f))
+		s->stats.frag_told++;
+}
+
 void mg_frag_expire(struct mg_slow *s)
 {
 	uint64_t next_ns = MG_TIME_NEVER;
@@ -290,6 +307,7 @@ void mg_frag_expire(struct mg_slow *s)
 			continue;
 		}
 		s->stats.frag_timed_out += !f->is_void;
+		tell(s, f);
 		forget(s, f);
 	}
 	s->frags.next_ns = next_ns;

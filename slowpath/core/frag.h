@@ -8,7 +8,7 @@
  *          everything suspicious is dropped: ranges that overlap take the whole packet along, with what of it is
  *          still to come (RFC 5722, for IPv4 likewise); headers cut in two (RFC 1858, RFC 3128, RFC 7112); lengths
  *          that are no multiple of eight; packets that are longer than ours ever are. What is not complete in 30
- *          (IPv4) or 60 (IPv6) seconds is forgotten. One source may have a quarter of the table; a full
+ *          (IPv4) or 60 (IPv6) seconds is forgotten, and its source told if the first fragment came. One source may have a quarter of the table; a full
  *          table forgets its oldest.
  * Threads: the slow path.
  * Memory:  the table from the caller.
@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "proto/base/addr.h"
+#include "slowpath/core/limit.h"
 
 struct mg_slow;
 struct mg_frame_view;
@@ -28,6 +29,7 @@ struct mg_msg_packet;
 #define MG_FRAG_BYTES_MAX 9600 /* payload of one IP packet */
 #define MG_FRAG_PIECES_MAX 64
 #define MG_FRAG_L2_MAX 18
+#define MG_FRAG_L3_MAX 96 /* of a first fragment's header kept, to be quoted */
 
 struct mg_frag_piece {
 	uint16_t off;
@@ -50,7 +52,10 @@ struct mg_frag {
 	uint8_t l2_len;
 	bool has_first;
 	bool is_void; /* overlapped: what comes is dropped until it expires */
+	uint8_t l3_len;  /* 0: too long, or not here yet */
 	uint8_t l2[MG_FRAG_L2_MAX];
+	uint8_t l3[MG_FRAG_L3_MAX];
+	uint32_t first_bytes; /* carried by the first fragment */
 	struct mg_frag_piece piece[MG_FRAG_PIECES_MAX];
 	uint8_t data[MG_FRAG_BYTES_MAX];
 };
@@ -60,6 +65,7 @@ struct mg_frags {
 	uint32_t count;
 	uint32_t nr_used;
 	uint64_t next_ns; /* not later than the first to expire */
+	struct mg_limit told;
 };
 
 /* A fragment; when it completes its packet, that is received. */

@@ -15,14 +15,26 @@
 #include "proto/wire/ipv6.h"
 #include "slowpath/core/engine.h"
 
-/* Where the answer to an echo request goes, and from which address of ours. */
-static int echo_hop(struct mg_slow *s, const struct mg_ip_view *ip, uint16_t port,
-		    struct mg_hop *ret_hop)
+/* Where the answer to a packet goes, and from which address of ours. */
+static int answer_hop(struct mg_slow *s, const struct mg_addr *src, uint16_t port,
+		      struct mg_hop *ret_hop)
 {
-	*ret_hop = (struct mg_hop){ .addr = ip->src, .port = port };
-	if (!mg_source_is_valid(s, &ip->src))
+	*ret_hop = (struct mg_hop){ .addr = *src, .port = port };
+	if (!mg_source_is_valid(s, src))
 		return -EINVAL;
-	return mg_addr_is_link_local(&ip->src) ? 0 : mg_routes_find(&s->routes, &ip->src, ret_hop);
+	return mg_addr_is_link_local(src) ? 0 : mg_routes_find(&s->routes, src, ret_hop);
+}
+
+/* The link-layer header, where there is one; its length. */
+static uint32_t put_l2(struct mg_slow *s, const struct mg_hop *hop, bool v6, uint8_t *dst)
+{
+	struct mg_mac later = { { 0 } };
+
+	if (!s->routes.ports[hop->port].has_l2)
+		return 0;
+	(void)mg_wire_eth_emit(dst, &later, &s->routes.ports[hop->port].mac,
+			       v6 ? MG_ETHERTYPE_IPV6 : MG_ETHERTYPE_IPV4);
+	return MG_ETH_HLEN;
 }
 
 static void echo(struct mg_slow *s, const struct mg_frame_view *fv, uint16_t port)
@@ -30,25 +42,18 @@ static void echo(struct mg_slow *s, const struct mg_frame_view *fv, uint16_t por
 	struct mg_msg_packet *out = mg_slow_out(s);
 	bool v6 = fv->ip.version == 6;
 	uint32_t l3_len = (v6 ? MG_IPV6_HLEN : MG_IPV4_HLEN) + fv->ip.l4_len;
-	uint32_t l2_len = 0;
 	struct mg_hop hop;
+	uint32_t l2_len;
 
-	if (echo_hop(s, &fv->ip, port, &hop) < 0) {
+	if (answer_hop(s, &fv->ip.src, port, &hop) < 0) {
 		s->stats.icmp_ignored++;
 		return;
 	}
-	if (s->routes.ports[hop.port].has_l2)
-		l2_len = MG_ETH_HLEN;
-	if (l2_len + l3_len > MG_SLOW_FRAME_MAX || l3_len > s->routes.ports[hop.port].mtu) {
+	if (MG_ETH_HLEN + l3_len > MG_SLOW_FRAME_MAX || l3_len > s->routes.ports[hop.port].mtu) {
 		s->stats.drop_too_long++;
 		return;
 	}
-	if (l2_len != 0) {
-		struct mg_mac later = { { 0 } };
-
-		(void)mg_wire_eth_emit(out->data, &later, &s->routes.ports[hop.port].mac,
-				       v6 ? MG_ETHERTYPE_IPV6 : MG_ETHERTYPE_IPV4);
-	}
+	l2_len = put_l2(s, &hop, v6, out->data);
 	s->stats.icmp_echo++;
 	if (v6)
 		(void)mg_wire_icmp6_echo_reply(out->data + l2_len, &fv->ip, &fv->ip.dst,
@@ -56,6 +61,32 @@ static void echo(struct mg_slow *s, const struct mg_frame_view *fv, uint16_t por
 	else
 		(void)mg_wire_icmp_echo_reply(out->data + l2_len, &fv->ip, s->conf.ttl);
 	mg_neigh_output(s, &hop, 0, l2_len + l3_len);
+}
+
+bool mg_icmp_exceeded(struct mg_slow *s, const struct mg_frag *f)
+{
+	struct mg_msg_packet *out = mg_slow_out(s);
+	const struct mg_icmp_exceeded e = {
+		.src = &f->dst,
+		.dst = &f->src,
+		.hdr = f->l3,
+		.hdr_len = f->l3_len,
+		.data = f->data,
+		.data_len = f->first_bytes,
+		.ttl = s->conf.ttl,
+	};
+	bool v6 = f->version == 6;
+	struct mg_hop hop;
+	uint32_t len;
+
+	if (answer_hop(s, &f->src, f->port, &hop) < 0 ||
+	    s->routes.ports[hop.port].mtu < (v6 ? MG_ICMP6_EXCEEDED_MAX : MG_ICMP_EXCEEDED_MAX))
+		return false;
+	len = put_l2(s, &hop, v6, out->data);
+	len += v6 ? mg_wire_icmp6_exceeded(out->data + len, &e)
+		  : mg_wire_icmp_exceeded(out->data + len, &e);
+	mg_neigh_output(s, &hop, 0, len);
+	return true;
 }
 
 /* RFC 1191 5 and 7.1: a router that does not tell; the next plateau below. */

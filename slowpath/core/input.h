@@ -40,6 +40,9 @@ bool mg_input_is_acceptable(const struct mg_seg *seg, uint32_t rcv_nxt, uint32_t
 
 void mg_icmp_input(struct mg_slow *s, const struct mg_frame_view *fv, uint16_t port);
 /* The worker's books, which a "fragmentation needed" waited for. */
+struct mg_frag;
+/* Tells the source that its packet did not come whole in time. False: there is no way to it. */
+bool mg_icmp_exceeded(struct mg_slow *s, const struct mg_frag *f);
 void mg_icmp_report(struct mg_slow *s, struct mg_conn *c, const struct mg_ev_removed *ev);
 
 /* Active opens: SYN-SENT, and SYN-RECEIVED after a simultaneous open. */

@@ -247,6 +247,60 @@ static void test_dishonest_ones(void **state)
 	sb_free(&b);
 }
 
+/* RFC 792: the source is told, with the first fragment's header as it came and what followed it. */
+static void test_tells_the_source(void **state)
+{
+	struct mg_addr us = SB_US, peer = SB_PEER;
+	const struct mg_frame_view *v;
+	struct frame f;
+
+	(void)state;
+	sb_new(&b);
+	f = echo(1000);
+	rx_part(&f, 0, 600);
+	sb_wait(&b, 31 * MG_NS_PER_S);
+	v = sb_tx_frame(&b);
+	assert_non_null(v);
+	assert_int_equal(v->kind, MG_FRAME_ICMP);
+	assert_int_equal(v->icmp.type, MG_ICMP_TIME_EXCEEDED);
+	assert_int_equal(v->icmp.code, 1);
+	assert_true(mg_addr_eq(&v->ip.src, &us) && mg_addr_eq(&v->ip.dst, &peer));
+	assert_int_equal(v->ip.l4_len, MG_ICMP_EXCEEDED_MAX - 20);
+	assert_int_equal(mg_load_be16(v->ip.l4 + 8 + 2), 620);    /* total length */
+	assert_int_equal(mg_load_be16(v->ip.l4 + 8 + 4), 77);     /* identification */
+	assert_int_equal(mg_load_be16(v->ip.l4 + 8 + 6), 0x2000); /* more fragments, the first */
+	assert_memory_equal(v->ip.l4 + 28, f.b + L3 + 20, v->ip.l4_len - 28);
+	assert_int_equal(b.s->stats.frag_told, 1);
+	sb_free(&b);
+}
+
+/* Without the first fragment, about what was dishonest, or to answer an error: nothing. And not many. */
+static void test_tells_not_everybody(void **state)
+{
+	struct frame f;
+
+	(void)state;
+	sb_new(&b);
+	f = echo(1000);
+	rx_as(&f, 400, 1008, false, 0, 1); /* no first */
+	rx_as(&f, 0, 400, true, 0, 2);
+	rx_as(&f, 392, 800, true, 0, 2); /* an overlap */
+	f.b[L3 + 20] = MG_ICMP_UNREACH;
+	rx_as(&f, 0, 400, true, 0, 3);
+	sb_wait(&b, 31 * MG_NS_PER_S);
+	assert_int_equal(b.s->frags.nr_used, 0);
+	sb_tx_none(&b);
+	f = echo(1000);
+	for (uint32_t round = 0; round < 16; round++) {
+		for (uint16_t id = 0; id < b.s->frags.count / 4; id++)
+			rx_as(&f, 0, 400, true, 0, id);
+	}
+	sb_wait(&b, 31 * MG_NS_PER_S);
+	assert_in_range(b.s->stats.frag_told, 1, 10);
+	sb_clear(&b);
+	sb_free(&b);
+}
+
 static void test_forgets_after_its_time(void **state)
 {
 	struct frame f;
@@ -260,6 +314,7 @@ static void test_forgets_after_its_time(void **state)
 	sb_wait(&b, 2 * MG_NS_PER_S);
 	assert_int_equal(b.s->frags.nr_used, 0);
 	assert_int_equal(b.s->stats.frag_timed_out, 1);
+	assert_non_null(sb_tx_frame(&b)); /* time exceeded */
 	rx_part(&f, 400, 808);
 	rx_part(&f, 808, 1008);
 	sb_tx_none(&b);
@@ -331,6 +386,8 @@ int main(void)
 		cmocka_unit_test(test_overlaps),
 		cmocka_unit_test(test_two_ends),
 		cmocka_unit_test(test_dishonest_ones),
+		cmocka_unit_test(test_tells_the_source),
+		cmocka_unit_test(test_tells_not_everybody),
 		cmocka_unit_test(test_forgets_after_its_time),
 		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_none_without_a_table),
