@@ -159,7 +159,7 @@ const struct mg_conf_key mg_conf_keys[] = {
 		    "app.region_bytes. New attachments take a changed value."),
 	KEY(app.listeners_max, NUMBER, RANGE(1, 65535), .deflt = "256", .unit = "listeners", LIVE,
 	    .help = "Listeners of one attachment."),
-	KEY(app.region_bytes, BYTES, RANGE(MIB(1), GIB(64)), .deflt = "1073741824", .unit = "bytes",
+	KEY(app.region_bytes, BYTES, RANGE(MIB(1), GIB(64)), .deflt = "2147483648", .unit = "bytes",
 	    LIVE,
 	    .help = "Shared memory of one attachment: its rings and the data of its connections. "
 		    "Pages are taken "

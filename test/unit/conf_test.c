@@ -20,6 +20,7 @@
 #include "daemon/conf_near.h"
 #include "daemon/conf_print.h"
 #include "daemon/conf_value.h"
+#include "proto/path/app.h"
 
 #define NELEM(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -1001,6 +1002,23 @@ static void names_are_filled_in(void **state)
 	assert_string_equal(buf, "/run/mango/mango/attach.sock");
 }
 
+/* With the default of everything an attachment has memory for 10,000 connections, which it need not all use. */
+static void test_default_region_carries_ten_thousand(void **state)
+{
+	struct mg_app_layout layout = { .nr_contexts = MG_SHM_CONTEXTS_MAX, .nr_workers = 1 };
+	struct mg_conf deflt;
+	uint64_t fixed;
+
+	(void)state;
+	mg_conf_init(&deflt);
+	layout.nr_windows = deflt.app.connections_max;
+	fixed = mg_app_region_bytes(&layout);
+	assert_in_range(fixed, 1, deflt.app.region_bytes / 4); /* else there are fewer windows */
+	assert_in_range((deflt.app.region_bytes - fixed) /
+				(deflt.tcp.rcvbuf_bytes + deflt.tcp.sndbuf_bytes),
+			10000, UINT32_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1027,6 +1045,7 @@ int main(void)
 		cmocka_unit_test(rows_by_key),
 		cmocka_unit_test(keys_can_be_listed),
 		cmocka_unit_test(names_are_filled_in),
+		cmocka_unit_test(test_default_region_carries_ten_thousand),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
