@@ -174,6 +174,16 @@ static bool is_deferred(struct mg_slow *s, const struct mg_embryo *e, uint32_t m
 	return e->acked && l != NULL && e->timeouts + more < l->defer;
 }
 
+/* RFC 4987 3.3: when the table fills up, who does not answer soon makes room for others. */
+static uint32_t synacks_again(const struct mg_slow *s)
+{
+	uint32_t used = s->embryo_pool.nr_used, max = s->embryo_pool.count;
+
+	if (used <= max / 2)
+		return s->conf.synack_retries;
+	return mg_min_u32(s->conf.synack_retries, used <= max - max / 4 ? 2 : 1);
+}
+
 void mg_embryo_timer(struct mg_slow *s, uint32_t idx)
 {
 	struct mg_embryo *e = &s->embryos[idx];
@@ -181,7 +191,7 @@ void mg_embryo_timer(struct mg_slow *s, uint32_t idx)
 
 	if (!mg_pool_is_live(&s->embryo_pool, idx))
 		return;
-	if (e->timeouts >= s->conf.synack_retries && !is_deferred(s, e, 0)) {
+	if (e->timeouts >= synacks_again(s) && !is_deferred(s, e, 0)) {
 		s->stats.embryos_timed_out++;
 		mg_embryo_drop(s, idx);
 		return;

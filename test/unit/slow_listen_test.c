@@ -194,6 +194,45 @@ static void test_synrcvd_retransmits_and_gives_up(void **state)
 	sb_free(&b);
 }
 
+/*
+ * RFC 4987 3.3: SYN-ACKs that are sent again, where so many of 16 places are taken: what is beyond the half gives up
+ * after two, what is beyond three quarters after one.
+ */
+static void test_synrcvd_gives_up_early_under_pressure(void **state)
+{
+	static const struct {
+		uint32_t used, again;
+	} is[] = {
+		{ 8, 8 * 5 },
+		{ 9, 2 + 8 * 5 },
+		{ 12, 4 * 2 + 8 * 5 },
+		{ 16, 4 + 4 * 2 + 8 * 5 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < MG_ARRAY_SIZE(is); i++) {
+		struct sb b;
+
+		sb_new(&b);
+		sb_listen(&b, 64);
+		assert_int_equal(b.conf.synack_retries, 5);
+		for (uint32_t k = 0; k < is[i].used; k++) {
+			sb_rx(&b, &(struct sb_seg){ .seq = SB_PISS,
+						    .flags = MG_TCP_SYN,
+						    .opts = SYN_OPTS,
+						    .mss = 1460,
+						    .sport = (uint16_t)(2000 + k) });
+			assert_non_null(sb_tx(&b));
+		}
+		assert_int_equal(b.s->embryo_pool.nr_used, is[i].used);
+		sb_wait(&b, 120 * MG_NS_PER_S);
+		assert_int_equal(b.s->embryo_pool.nr_used, 0);
+		assert_int_equal(b.s->stats.embryos_timed_out, is[i].used);
+		assert_int_equal(b.s->stats.synack_retrans, is[i].again);
+		sb_free(&b);
+	}
+}
+
 static void test_synrcvd_duplicate_syn(void **state)
 {
 	struct sb b;
@@ -994,6 +1033,7 @@ int main(void)
 		cmocka_unit_test(test_listen_other_segments),
 		cmocka_unit_test(test_listen_bad_sources),
 		cmocka_unit_test(test_synrcvd_retransmits_and_gives_up),
+		cmocka_unit_test(test_synrcvd_gives_up_early_under_pressure),
 		cmocka_unit_test(test_synrcvd_duplicate_syn),
 		cmocka_unit_test(test_synrcvd_rst),
 		cmocka_unit_test(test_synrcvd_bad_ack_is_reset),
