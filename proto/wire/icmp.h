@@ -79,7 +79,7 @@ int mg_wire_icmp_parse(const struct mg_ip_view *ip, uint32_t rx_flags,
  */
 uint32_t mg_wire_icmp_echo_reply(uint8_t *dst, const struct mg_ip_view *ip, uint8_t ttl);
 
-#define MG_ICMP_EXCEEDED_MAX 576  /* RFC 1812 4.3.2.3: the whole message at most */
+#define MG_ICMP_EXCEEDED_MAX 576   /* RFC 1812 4.3.2.3: the whole message at most */
 #define MG_ICMP6_EXCEEDED_MAX 1280 /* RFC 4443 3.3 */
 
 /* "Fragment reassembly time exceeded": the first fragment's header as it came, and what followed it. */

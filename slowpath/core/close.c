@@ -100,8 +100,11 @@ static void timed_out(struct mg_slow *s, struct mg_conn *c, const struct mg_ev_f
 
 	if (ev->count <= 1 || c->rexmt_since_ns == 0)
 		c->rexmt_since_ns = s->now_ns;
-	if (ev->count >= R1)
+	if (ev->count >= R1) {
 		mg_neigh_suspect(s, c->neigh);
+		if (c->soft_error == 0)
+			c->soft_error = ETIMEDOUT; /* SHLD-9: who asks is told */
+	}
 	mg_pmtu_timed_out(s, c, ev);
 	if (c->flags & MG_CONN_ORPHAN)
 		most = mg_min_u32(most, ORPHAN_RETRIES);

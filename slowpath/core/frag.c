@@ -12,7 +12,7 @@
 #define ND_FIRST 133
 #define ND_LAST 137
 #define TOLD_PER_S 10 /* RFC 4443 2.4 (f) */
-#define SHARE 4 /* of the table, for one source: one in so many */
+#define SHARE 4       /* of the table, for one source: one in so many */
 
 static void forget(struct mg_slow *s, struct mg_frag *f)
 {

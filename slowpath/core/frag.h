@@ -51,8 +51,8 @@ struct mg_frag {
 	uint8_t ecn_seen; /* a bit for each of enum mg_ecn */
 	uint8_t l2_len;
 	bool has_first;
-	bool is_void; /* overlapped: what comes is dropped until it expires */
-	uint8_t l3_len;  /* 0: too long, or not here yet */
+	bool is_void;   /* overlapped: what comes is dropped until it expires */
+	uint8_t l3_len; /* 0: too long, or not here yet */
 	uint8_t l2[MG_FRAG_L2_MAX];
 	uint8_t l3[MG_FRAG_L3_MAX];
 	uint32_t first_bytes; /* carried by the first fragment */

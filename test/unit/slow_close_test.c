@@ -264,7 +264,9 @@ static void test_r1(void **state)
 	sb_ev(&b, MG_EV_TIMEOUT, 1, 100);
 	sb_ev(&b, MG_EV_TIMEOUT, 2, 100);
 	assert_int_equal(b.s->neighs.entries[c->neigh].state, MG_NEIGH_REACHABLE);
+	assert_int_equal(c->soft_error, 0);
 	sb_ev(&b, MG_EV_TIMEOUT, 3, 100);
+	assert_int_equal(c->soft_error, ETIMEDOUT);
 	assert_int_equal(b.s->neighs.entries[c->neigh].state, MG_NEIGH_PROBE);
 	sb_free(&b);
 }
@@ -458,6 +460,47 @@ static void test_time_wait_reuse(void **state)
 		assert_int_equal(b.s->timewaits.pool.nr_used, !cases[i].reuse);
 		if (cases[i].reuse)
 			assert_true((int32_t)(seg->seq - old_snd_nxt) > UINT16_MAX);
+		sb_free(&b);
+	}
+}
+
+/* The same from our side: a connect from that port to that peer (RFC 6191 2, the second list). */
+static void test_time_wait_reuse_by_connect(void **state)
+{
+	static const struct {
+		bool ts;
+		uint64_t wait_ns;
+		int err;
+	} cases[] = {
+		{ true, 2 * MG_NS_PER_S, 0 }, /* our timestamps have moved on */
+		{ true, MG_NS_PER_S / 10, -EADDRNOTAVAIL },
+		{ false, 2 * MG_NS_PER_S, -EADDRNOTAVAIL }, /* nothing tells old from new */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < MG_ARRAY_SIZE(cases); i++) {
+		const struct mg_seg *seg;
+		uint32_t old_snd_nxt;
+		struct sb b;
+
+		sb_new(&b);
+		enter_time_wait(&b);
+		b.s->timewaits.entries[0].has_ts = cases[i].ts;
+		old_snd_nxt = b.s->timewaits.entries[0].snd_nxt;
+		sb_wait(&b, cases[i].wait_ns);
+		mg_ctl_init(b.msg, MG_CTL_TCP_CONNECT, 1, 1);
+		b.msg->connect[0].tuple = b.s->timewaits.entries[0].node.tuple;
+		assert_int_equal(sb_ctl(&b, MG_CTL_TCP_CONNECT, 1), cases[i].err);
+		assert_int_equal(b.s->stats.time_wait_reused, cases[i].err == 0);
+		assert_int_equal(b.s->timewaits.pool.nr_used, cases[i].err != 0);
+		seg = sb_tx(&b);
+		if (cases[i].err == 0) {
+			assert_int_equal(seg->flags, MG_TCP_SYN);
+			assert_true((seg->opts & MG_SEG_OPT_TS) != 0);
+			assert_true((int32_t)(seg->seq - old_snd_nxt) > UINT16_MAX);
+		} else {
+			assert_null(seg);
+		}
 		sb_free(&b);
 	}
 }
@@ -698,6 +741,7 @@ int main(void)
 		cmocka_unit_test(test_time_wait_answers_what_came_on_the_way),
 		cmocka_unit_test(test_time_wait_other_segments),
 		cmocka_unit_test(test_time_wait_reuse),
+		cmocka_unit_test(test_time_wait_reuse_by_connect),
 		cmocka_unit_test(test_time_wait_table_full),
 		cmocka_unit_test(test_app_dies_in_every_state),
 		cmocka_unit_test(test_app_dies_while_opening),
