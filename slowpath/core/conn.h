@@ -42,11 +42,11 @@ enum mg_conn_flow {
 	MG_CONN_FLOW_GONE,
 };
 
+/* In the order of their bits: each is taken once. */
 enum mg_conn_flag {
 	MG_CONN_PASSIVE = 1 << 0,
-	MG_CONN_HASHED = 1 << 1, /* in the table of tuples */
-	MG_CONN_QUEUED =
-		1 << 2, /* in its listener's accept queue: the application knows nothing of it */
+	MG_CONN_HASHED = 1 << 1,   /* in the table of tuples */
+	MG_CONN_QUEUED = 1 << 2,   /* in its listener's accept queue: nobody knows of it */
 	MG_CONN_RELEASED = 1 << 3, /* the application has let go */
 	MG_CONN_ORPHAN = 1 << 4,   /* counted as such */
 	MG_CONN_KEEPALIVE = 1 << 5,
@@ -57,15 +57,13 @@ enum mg_conn_flag {
 	MG_CONN_PROBED = 1 << 10,     /* a keepalive report is awaited */
 	MG_CONN_SYN_LOST = 1 << 11,   /* our SYN or SYN-ACK was retransmitted */
 	MG_CONN_ICMP = 1 << 12,       /* an ICMP error waits for the worker's report */
-	MG_CONN_ECHO = 1 << 15,       /* an echo was heard; the next MG_CMD_SET_CC answers it */
+	MG_CONN_GUARDED = 1 << 13,    /* ends with its guard, not with a process */
+	MG_CONN_OFFERED = 1 << 14,    /* announced by `listener`, perhaps not taken yet */
+	MG_CONN_TFO = 1 << 15,        /* SYN-RECEIVED with a flow: no ACK of the SYN-ACK yet */
+	MG_CONN_SYN_DATA = 1 << 16,   /* a SYN's data was taken, the peer's or ours */
+	MG_CONN_ECHO = 1 << 17,       /* an echo was heard; the next MG_CMD_SET_CC answers it */
 	MG_CONN_RCV_FIXED = 1 << 20,  /* the application chose the size of its buffer */
 	MG_CONN_SND_FIXED = 1 << 21,
-	MG_CONN_GUARDED = 1 << 13, /* ends with its guard, not with a process */
-	MG_CONN_TFO =
-		1 << 15, /* SYN-RECEIVED with a flow: the SYN-ACK is not acknowledged (fastopen.h) */
-	MG_CONN_SYN_DATA = 1 << 16, /* a SYN's data was taken, the peer's or ours */
-	MG_CONN_OFFERED = 1
-			  << 14, /* announced by `listener`, perhaps not taken yet (abi.h, claim) */
 };
 
 /* Commands that are due; sent in this order. */
