@@ -298,6 +298,10 @@ static void set_opt(struct mg_fp *fp, struct mg_flow *f, const struct mg_cmd_set
 	case MG_FLOW_OPT_DELACK_US:
 		f->delack_us = mg_min_u32(c->value, 500 * 1000); /* MUST-40 */
 		break;
+	case MG_FLOW_OPT_FRAGMENT:
+		mg_frame_allow_fragments(f);
+		mg_recovery_resend_all(fp, f);
+		break;
 	case MG_FLOW_OPT_MTU_PROBE:
 		mg_mtuprobe_ask(fp, f, c->value);
 		break;

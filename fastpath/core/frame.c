@@ -89,6 +89,14 @@ void mg_frame_set_tos(struct mg_flow *f, uint8_t tos)
 	resum(f);
 }
 
+void mg_frame_allow_fragments(struct mg_flow *f)
+{
+	if (f->is_v6)
+		return;
+	memset(f->tmpl + f->l2_len + 6, 0, 2);
+	resum(f);
+}
+
 /* Payload out of the ring, in at most two pieces; returns its sum, if that is wanted. */
 static uint64_t copy_payload(const struct mg_flow *f, uint8_t *dst, uint32_t seq, uint32_t len,
 			     bool sum)

@@ -35,6 +35,8 @@ void mg_frame_set_nexthop(const struct mg_fp *fp, struct mg_flow *f,
 			  const struct mg_cmd_set_nexthop *cmd);
 void mg_frame_set_ttl(struct mg_flow *f, uint8_t ttl);
 void mg_frame_set_tos(struct mg_flow *f, uint8_t tos);
+/* IPv4: no DF from now on. */
+void mg_frame_allow_fragments(struct mg_flow *f);
 /* False: no packet was free; nothing happened. */
 bool mg_frame_send(struct mg_fp *fp, struct mg_flow *f, const struct mg_fp_segment *s);
 #endif

@@ -175,6 +175,7 @@ enum mg_flow_opt {
 	MG_FLOW_OPT_MSS,
 	MG_FLOW_OPT_RTO_MIN_US,
 	MG_FLOW_OPT_DELACK_US,
+	MG_FLOW_OPT_FRAGMENT, /* routers may cut its packets (IPv4); what is in flight goes again */
 	MG_FLOW_OPT_MTU_PROBE, /* payload bytes of one segment to try (RFC 4821); 0: do not */
 };
 

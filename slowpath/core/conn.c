@@ -501,6 +501,8 @@ static bool send_one(struct mg_slow *s, struct mg_conn *c, uint32_t cmd)
 		return send_opt(s, c, MG_CMD_SET_OPT, MG_FLOW_OPT_TOS, c->tos);
 	case MG_CONN_CMD_MSS:
 		return send_opt(s, c, MG_CMD_SET_OPT, MG_FLOW_OPT_MSS, c->snd_mss);
+	case MG_CONN_CMD_FRAGMENT:
+		return send_opt(s, c, MG_CMD_SET_OPT, MG_FLOW_OPT_FRAGMENT, 1);
 	case MG_CONN_CMD_MTU_PROBE:
 		return send_opt(s, c, MG_CMD_SET_OPT, MG_FLOW_OPT_MTU_PROBE, c->mtup_bytes);
 	case MG_CONN_CMD_CC:

@@ -30,20 +30,27 @@ uint32_t mg_pmtu_of_port(const struct mg_slow *s, const struct mg_addr *dst)
 	return mg_addr_is_v4(dst) ? MTU_WITHOUT_ROUTE : MG_IPV6_MTU_MIN;
 }
 
-uint32_t mg_pmtu_of(const struct mg_slow *s, const struct mg_addr *dst)
+static const struct mg_pmtu *find(const struct mg_slow *s, const struct mg_addr *dst)
 {
-	uint32_t mtu = mg_pmtu_of_port(s, dst);
 	const struct mg_pmtu *set = s->pmtus.entries[set_of(s, dst)];
 
 	for (uint32_t i = 0; i < MG_PMTU_WAYS; i++) {
 		if (set[i].mtu != 0 && set[i].expire_ns > s->now_ns && mg_addr_eq(&set[i].dst, dst))
-			return mg_min_u32(mtu, set[i].mtu);
+			return &set[i];
 	}
-	return mtu;
+	return NULL;
+}
+
+uint32_t mg_pmtu_of(const struct mg_slow *s, const struct mg_addr *dst)
+{
+	uint32_t mtu = mg_pmtu_of_port(s, dst);
+	const struct mg_pmtu *p = find(s, dst);
+
+	return p != NULL ? mg_min_u32(mtu, p->mtu) : mtu;
 }
 
 /* Into its old place, or a free one, or that of what would be forgotten first. */
-static void learn(struct mg_slow *s, const struct mg_addr *dst, uint32_t mtu)
+static void learn(struct mg_slow *s, const struct mg_addr *dst, uint32_t mtu, bool fragment)
 {
 	struct mg_pmtu *set = s->pmtus.entries[set_of(s, dst)];
 	struct mg_pmtu *p = &set[0];
@@ -59,6 +66,7 @@ static void learn(struct mg_slow *s, const struct mg_addr *dst, uint32_t mtu)
 	*p = (struct mg_pmtu){
 		.dst = *dst,
 		.mtu = mtu,
+		.fragment = fragment,
 		.expire_ns = mg_time_after(s->now_ns,
 					   (uint64_t)s->conf.pmtu_expire_s * MG_NS_PER_S),
 	};
@@ -115,7 +123,8 @@ static void end_search(struct mg_slow *s, struct mg_conn *c)
 	if (c->snd_mss >= full_mss(s, c))
 		return;
 	if (c->snd_mss > base_mss(s, c))
-		learn(s, &c->node.tuple.raddr, c->snd_mss + options);
+		learn(s, &c->node.tuple.raddr, c->snd_mss + options,
+		      (c->flags & MG_CONN_FRAGMENT) != 0);
 	mg_conn_arm(s, c, MG_CONN_T_PMTU,
 		    mg_time_after(s->now_ns, (uint64_t)s->conf.pmtu_expire_s * MG_NS_PER_S));
 }
@@ -187,13 +196,27 @@ void mg_pmtu_probed(struct mg_slow *s, struct mg_conn *c, uint32_t value)
 
 /* ---- Downwards ---- */
 
+static void allow_fragments(struct mg_slow *s, struct mg_conn *c)
+{
+	if (c->flags & MG_CONN_FRAGMENT)
+		return;
+	s->stats.pmtu_fragments++;
+	c->flags |= MG_CONN_FRAGMENT;
+	mg_conn_command(s, c, MG_CONN_CMD_FRAGMENT);
+}
+
+/* Smaller segments than ip.pmtu_min help attackers more than paths (RFC 1191 3): below, routers may cut ours. */
 void mg_pmtu_narrow(struct mg_slow *s, struct mg_conn *c, uint32_t mtu)
 {
+	bool is_v4 = mg_addr_is_v4(&c->node.tuple.raddr);
+	bool fragment = is_v4 && mtu < s->conf.pmtu_min;
 	uint16_t mss;
 
 	mtu = mg_max_u32(mtu, floor_of(s, c));
-	if (mtu < mg_pmtu_of(s, &c->node.tuple.raddr))
-		learn(s, &c->node.tuple.raddr, mtu);
+	if (fragment || mtu < mg_pmtu_of(s, &c->node.tuple.raddr))
+		learn(s, &c->node.tuple.raddr, mtu, fragment);
+	if (fragment)
+		allow_fragments(s, c);
 	mss = mss_at(s, c, mtu);
 	if (c->mtup_bytes != 0)
 		c->mtup_high = (uint16_t)mg_min_u32(c->mtup_high, mss);
@@ -227,7 +250,10 @@ void mg_pmtu_timed_out(struct mg_slow *s, struct mg_conn *c, const struct mg_ev_
 void mg_pmtu_start(struct mg_slow *s, struct mg_conn *c)
 {
 	uint16_t high = c->snd_mss, base = base_mss(s, c);
+	const struct mg_pmtu *known = find(s, &c->node.tuple.raddr);
 
+	if (known != NULL && known->fragment)
+		allow_fragments(s, c);
 	if (s->conf.mtu_probing == MG_MTU_PROBING_ALWAYS && base < high) {
 		set_mss(s, c, base, MG_CONN_CMD_MSS);
 		begin_search(s, c, high);

@@ -17,6 +17,7 @@
  */
 #ifndef MG_PMTU_H
 #define MG_PMTU_H
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proto/base/addr.h"
@@ -30,7 +31,8 @@ struct mg_ev_flow;
 
 struct mg_pmtu {
 	struct mg_addr dst;
-	uint32_t mtu; /* 0: free */
+	uint32_t mtu;  /* 0: free */
+	bool fragment; /* less was asked for than we go down to (RFC 1191 7.1's other choice) */
 	uint64_t expire_ns;
 };
 

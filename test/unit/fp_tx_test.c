@@ -536,6 +536,12 @@ static void options_change_the_template(void **state)
 	assert_int_equal(b.last_frame[14 + 8], 7);
 	assert_int_equal(b.last_frame[5], 8);
 	assert_int_equal(b.last_frame[11], 9);
+	assert_int_equal(b.last_frame[14 + 6], 0x40);
+	opt.opt = MG_FLOW_OPT_FRAGMENT; /* no DF, and what is in flight leaves again */
+	opt.value = 1;
+	fb_command(&b, &opt.msg);
+	FB_TX(&b, 0, 10, ACK);
+	assert_int_equal(b.last_frame[14 + 6], 0);
 	fb_close(&b);
 }
 

@@ -74,6 +74,31 @@ static void test_routers_word(void **state)
 	sb_free(&b);
 }
 
+/* Below the floor routers may cut what we send, of this connection and of the next to that place. */
+static void test_below_the_floor(void **state)
+{
+	struct sb b;
+	struct mg_conn *c;
+
+	(void)state;
+	sb_new(&b);
+	c = start(&b);
+	too_big(&b, c, 552);
+	assert_int_equal(sb_cmd(&b, MG_CMD_SET_PMTU)->opt.value, 552 - HDRS - TS);
+	sb_no_cmd(&b, MG_CMD_SET_OPT);
+	too_big(&b, c, 296);
+	expect_opt(&b, MG_FLOW_OPT_FRAGMENT, 1); /* resends by itself */
+	sb_no_cmd(&b, MG_CMD_SET_PMTU);
+	too_big(&b, c, 296);
+	sb_no_cmd(&b, MG_CMD_SET_OPT);
+	assert_int_equal(b.s->stats.pmtu_fragments, 1);
+	assert_int_equal(mg_pmtu_of(b.s, &c->node.tuple.raddr), 552);
+	c->flags &= ~(uint32_t)MG_CONN_FRAGMENT; /* as another would begin */
+	mg_pmtu_start(b.s, c);
+	expect_opt(&b, MG_FLOW_OPT_FRAGMENT, 1);
+	sb_free(&b);
+}
+
 /* RFC 1191 5: from 1500 bytes, without a number: the plateau below. */
 static void test_plateaus(void **state)
 {
@@ -283,6 +308,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_routers_word),
+		cmocka_unit_test(test_below_the_floor),
 		cmocka_unit_test(test_plateaus),
 		cmocka_unit_test(test_second_connection_of_a_destination),
 		cmocka_unit_test(test_is_remembered_for_a_while),
