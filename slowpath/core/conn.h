@@ -62,8 +62,8 @@ enum mg_conn_flag {
 	MG_CONN_TFO = 1 << 15,        /* SYN-RECEIVED with a flow: no ACK of the SYN-ACK yet */
 	MG_CONN_SYN_DATA = 1 << 16,   /* a SYN's data was taken, the peer's or ours */
 	MG_CONN_ECHO = 1 << 17,       /* an echo was heard; the next MG_CMD_SET_CC answers it */
-	MG_CONN_FRAGMENT = 1 << 18,   /* routers may cut its packets: the path takes no useful size */
-	MG_CONN_RCV_FIXED = 1 << 20,  /* the application chose the size of its buffer */
+	MG_CONN_FRAGMENT = 1 << 18, /* routers may cut its packets: the path takes no useful size */
+	MG_CONN_RCV_FIXED = 1 << 20, /* the application chose the size of its buffer */
 	MG_CONN_SND_FIXED = 1 << 21,
 };
 

@@ -4,6 +4,8 @@
 import glob
 import os
 import re
+import resource
+import select
 import shutil
 import signal
 import socket
@@ -775,6 +777,40 @@ def test_first_packet():
     print("# " + "; ".join(texts))
 
 
+def hold_many(n, answered, until):
+    """n connections, each once there and back, held until the pipe is closed; how many were answered."""
+    os.close(until[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (n + 100, n + 100))
+    conns = [tcp(DUT_ADDR, PORT) for _ in range(n)]
+    for s in conns:
+        s.sendall(b"x" * 100)
+    good = sum(len(recv_all(s, 100)) == 100 for s in conns)
+    os.write(answered[1], b"x")
+    os.read(until[0], 1)
+    return good
+
+
+def test_ten_thousand():
+    """The default configuration carries 10,000 connections of one application."""
+    n = 10000
+    bed.start()
+    server = serve()
+    answered, until = os.pipe(), os.pipe()
+    try:
+        peer = bed.peer_start(hold_many, n, answered, until)
+        expect(select.select([answered[0]], [], [], 120)[0], f"{n} connections are not answered in two minutes")
+        session = bed.ctl_json("sessions")["sessions"][0]
+        os.close(until[1])
+        expect_equal(peer.result(30), n, "connections with an answer")
+        expect_equal(session["connections"], n, "connections of the application")
+        stats = bed.stats()
+        expect_equal(stats["slow_no_payload"], 0, "connections refused for want of memory")
+    finally:
+        server.stop()
+        bed.stop()
+    print(f"# {session['resident_bytes'] >> 20} MiB of {session['region_bytes'] >> 20} are in use")
+
+
 def recover():
     bed.tell()
     bed.end_all()
@@ -788,7 +824,7 @@ def main():
              "wrong_device", "no_memory", "any_vdev", "grpc_port_busy", "second_daemon", "no_permission", "stale_sockets", "file_in_the_way",
              "hugepages_demanded", "side_by_side", "sigterm", "sigint", "sigterm_idle", "drain_finishes",
              "sigterm_twice", "without_hugepages", "with_hugepages", "no_ports", "slow_path_own", "slow_path_inline",
-             "two_workers", "mtu_576", "mtu_9000", "large_segments",
+             "two_workers", "ten_thousand", "mtu_576", "mtu_9000", "large_segments",
              "offloads_on"]
     if not SLOW:
         names += ["idle", "first_packet"]
