@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "libclient/preload/confine.h"
 #include "libclient/preload/sys.h"
 #include "libclient/preload/table.h"
 
@@ -79,6 +80,7 @@ int mg_internal_wake_fd(void)
 
 void mg_internal_forked(void)
 {
+	mg_confine_forked();
 	if (wake_fd == 0)
 		return;
 	(void)mg_internal_close(wake_fd - 1);
@@ -118,7 +120,10 @@ int mg_internal_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeo
 		      const sigset_t *sigmask)
 {
 	struct timespec left; /* the kernel writes what is left into it */
+	int ret;
 
+	if (mg_confined() && mg_confined_wait(fds, n, timeout, sigmask, &ret))
+		return ret;
 	if (timeout != NULL)
 		left = *timeout;
 	return (int)mg_sys_ret(mg_sys(SYS_ppoll, fds, n, timeout != NULL ? &left : NULL, sigmask,
@@ -144,6 +149,8 @@ ssize_t mg_internal_write(int fd, const void *buf, size_t n)
 
 ssize_t mg_internal_send(int fd, const void *buf, size_t n, int flags)
 {
+	if (mg_confined())
+		return mg_sys_ret(-EPERM);
 	return mg_sys_ret(mg_sys(SYS_sendto, fd, buf, n, flags, NULL, 0));
 }
 
@@ -180,6 +187,8 @@ ssize_t mg_internal_recvmsg(int fd, struct msghdr *msg, int flags)
 
 ssize_t mg_internal_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
+	if (mg_confined())
+		return mg_sys_ret(-EPERM);
 	return mg_sys_ret(mg_sys(SYS_sendmsg, fd, msg, flags));
 }
 

@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "libclient/preload/confine.h"
 #include "libclient/preload/real.h"
 #include "libclient/preload/sys.h"
 
@@ -235,6 +236,8 @@ MG_EXPORT long syscall(long nr, ...)
 	va_end(args);
 	if (nr == SYS_futex) /* by far the most */
 		return mg_sys_ret(mg_sys6(nr, w.a));
+	if (nr == SYS_prctl || nr == SYS_seccomp)
+		return mg_confine_syscall(nr, w.a);
 	if (call_data(&w, &ret) || call_socket(&w, &ret) || call_fd(&w, &ret) ||
 	    call_epoll(&w, &ret) || call_poll(&w, &ret))
 		return ret;

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cases_share.c - descriptors copied, handed on, and used by several threads and processes. */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -160,6 +163,58 @@ ON_BOTH(fork_child_uses_connection)
 	t_peer(t, "recv 6");
 	T(close(fd));
 	t_peer(t, "recv_eof");
+}
+
+/* Only what moves data; anything else kills. */
+static int filter_calls(void)
+{
+	static const unsigned int allowed[] = { SYS_read,  SYS_write,         SYS_poll, SYS_ppoll,
+						SYS_futex, SYS_clock_gettime, SYS_brk,  SYS_mmap,
+						SYS_exit,  SYS_exit_group };
+	enum { NR = sizeof(allowed) / sizeof(allowed[0]) };
+	struct sock_filter f[NR + 3] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0) };
+	struct sock_fprog prog = { NR + 3, f };
+
+	for (unsigned int i = 0; i < NR; i++)
+		f[1 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i],
+							(unsigned char)(NR - i), 0);
+	f[1 + NR] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL);
+	f[2 + NR] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -1;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
+}
+
+/* As sshd's network process does it. */
+static bool give_rights_up(void)
+{
+	const struct rlimit one = { 1, 1 };
+
+	return chroot("/proc") == 0 && setresuid(65534, 65534, 65534) == 0 &&
+	       setrlimit(RLIMIT_NOFILE, &one) == 0 && filter_calls() == 0;
+}
+
+ON_BOTH(fork_child_gives_rights_up)
+{
+	int fd = t_connected(t), pid = fork();
+
+	if (pid == 0) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		char buf[8];
+
+		if (!give_rights_up() || poll(&p, 1, 5000) != 1 || read(fd, buf, 5) != 5 ||
+		    write(fd, "child", 5) != 5 || read(fd, buf, 3) != 3)
+			_exit(1);
+		_exit(42);
+	}
+	t_sleep_ms(100);
+	t_peer_ok(t, "text hello");
+	t_peer(t, "recv 5");
+	t_sleep_ms(50);
+	t_peer_ok(t, "text end");
+	T(wait_child(pid));
+	T(send(fd, "parent", 6, 0));
+	t_peer(t, "recv 6");
 }
 
 ON_BOTH(fork_last_holder_closes)
