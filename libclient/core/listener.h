@@ -36,10 +36,11 @@ struct mg_lst {
 	uint32_t size;
 	uint32_t head;
 	uint32_t tail;
-	uint32_t credits; /* granted in all at a time */
-	uint32_t taken;   /* accepted since the last grant */
-	bool guarded;     /* share.h: others have it, too; it ends with its descriptor */
-	bool paused;      /* no credits with the daemon; accept and ready ask for some */
+	uint32_t credits;           /* granted in all at a time */
+	uint32_t taken;             /* accepted since the last grant */
+	bool guarded;               /* share.h: others have it, too; it ends with its descriptor */
+	bool paused;                /* no credits with the daemon; accept and ready ask for some */
+	struct mg_lst *next_former; /* the owner's: of a daemon that died */
 };
 
 struct mg_lst_params {

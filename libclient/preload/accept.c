@@ -52,6 +52,8 @@ static int accept_mango(struct mg_sock *s, struct sockaddr *addr, socklen_t *len
 	if (holder < 0)
 		return (int)holder;
 	err = mg_lst_accept(s->lst, &conn);
+	if (err == -ECONNRESET || err == -ECONNABORTED)
+		err = -EAGAIN; /* the daemon is going: see relisten.c */
 	if (err == 0)
 		err = adopt(s, conn, (int)holder, flags, &child);
 	if (err < 0) {
@@ -85,7 +87,7 @@ static int accept_once(int fd, struct mg_sock *s, struct sockaddr *addr, socklen
 
 	r = kernel_first ? accept_kernel(fd, s, addr, len, flags)
 			 : accept_mango(s, addr, len, flags);
-	if (r != -EAGAIN && !(r == -ECONNRESET && s->both))
+	if (r != -EAGAIN)
 		return r;
 	return kernel_first ? accept_mango(s, addr, len, flags)
 			    : accept_kernel(fd, s, addr, len, flags);
@@ -106,10 +108,10 @@ static int wait_both(int fd, struct mg_sock *s, uint32_t key, uint64_t deadline_
 	return mg_ctx_wait_for(s->lst->src.ctx, &wait);
 }
 
-/* The daemon is gone, but the kernel still listens. */
+/* The daemon is gone: until the kernel has a connection, if it still listens, or it is time to look for the next one. */
 static int wait_kernel(int fd, uint64_t deadline_ns)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	struct pollfd pfd = { .fd = fd, .events = POLLIN }; /* -1: passed over */
 	struct timespec left = mg_clock_left(deadline_ns);
 	long n = mg_sys(SYS_ppoll, &pfd, 1, deadline_ns == MG_TIME_NEVER ? NULL : &left, NULL, 8);
 
@@ -120,6 +122,7 @@ static int accept_loop(int fd, struct mg_sock *s, struct sockaddr *addr, socklen
 {
 	uint64_t deadline_ns = MG_TIME_NEVER;
 	uint32_t key;
+	bool lives;
 	int r;
 
 	if (s->rcvtimeo_us > 0)
@@ -127,14 +130,15 @@ static int accept_loop(int fd, struct mg_sock *s, struct sockaddr *addr, socklen
 	for (;;) {
 		if (atomic_load(&s->shut) || mg_sock_kind(s) != MG_SOCK_LISTENER)
 			return -EINVAL;
+		lives = mg_sock_relisten(fd, s);
 		key = mg_ctx_key(&s->lst->src.seq);
 		r = accept_once(fd, s, addr, len, flags);
 		if (r != -EAGAIN || s->nonblock || mg_sock_is_stale(fd, s))
 			return r;
-		r = mg_client_is_dead(s->lst->src.ctx->client) && s->both
-			    ? wait_kernel(mg_sock_holder(s, fd), deadline_ns)
-			    : wait_both(fd, s, key, deadline_ns);
-		if (r == -ETIMEDOUT)
+		r = lives ? wait_both(fd, s, key, deadline_ns)
+			  : wait_kernel(s->both ? mg_sock_holder(s, fd) : -1,
+					mg_sock_relisten_deadline(deadline_ns));
+		if (r == -ETIMEDOUT && mg_clock_ns() >= deadline_ns)
 			return -EAGAIN;
 		if (r == -EINTR && (deadline_ns != MG_TIME_NEVER || !mg_signal_restarts()))
 			return r;

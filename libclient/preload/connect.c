@@ -100,32 +100,43 @@ static enum mg_verdict listen_verdict(int fd, const struct mg_sock *s)
 	return mg_policy_listen(mg_face_policy(), &addr, port);
 }
 
-/* The holder listens with the kernel; mangod takes the same name. */
-static int open_listener(int fd, struct mg_sock *s, int backlog, enum mg_verdict verdict)
+void mg_sock_listen_params(int fd, const struct mg_sock *s, struct mg_lst_params *params)
 {
-	struct mg_ctx *ctx = mg_face_ctx();
-	struct mg_lst_params params = {
+	*params = (struct mg_lst_params){
+		.addr = s->laddr,
+		.port = s->lport,
 		.reuseport = holder_int(fd, SOL_SOCKET, SO_REUSEPORT) != 0,
-		.backlog = backlog < 1 ? 1 : (uint32_t)backlog,
+		.backlog = s->backlog < 1 ? 1 : (uint32_t)s->backlog,
 		.rcvbuf_bytes = s->rcvbuf,
 		.sndbuf_bytes = s->sndbuf,
 		.fastopen = s->fastopen,
 		.fastopen_no_cookie = s->fastopen_no_cookie,
 	};
+	if (s->family == AF_INET6)
+		params->v6only = holder_int(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0;
+	mg_sock_listen_options(s, params);
+}
+
+/* The holder listens with the kernel; mangod takes the same name. */
+static int open_listener(int fd, struct mg_sock *s, int backlog, enum mg_verdict verdict)
+{
+	struct mg_ctx *ctx = mg_face_ctx();
+	struct mg_lst_params params;
+	struct mg_lst *lst;
 	int err;
 
 	if (ctx == NULL)
 		return -mg_face_absent();
-	mg_sock_listen_options(s, &params);
+	s->backlog = backlog;
+	mg_sock_listen_params(fd, s, &params);
 	err = (int)mg_sys(SYS_listen, fd, backlog);
 	if (err == 0)
 		err = holder_name(fd, &params.addr, &params.port);
-	if (err == 0 && s->family == AF_INET6)
-		params.v6only = holder_int(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0;
 	if (err == 0)
-		err = mg_lst_open(ctx, &params, &s->lst);
+		err = mg_lst_open(ctx, &params, &lst);
 	if (err < 0)
 		return err;
+	s->lst = lst;
 	s->both = verdict == MG_TO_BOTH;
 	s->laddr = params.addr;
 	s->lport = params.port;
@@ -142,8 +153,10 @@ static int listen_locked(int fd, struct mg_sock *s, int backlog)
 
 	if (mg_sock_kind(s) == MG_SOCK_CONN)
 		return -EINVAL;
-	if (mg_sock_kind(s) != MG_SOCK_NEW)
+	if (mg_sock_kind(s) != MG_SOCK_NEW) {
+		s->backlog = backlog;
 		return TO_LIBC; /* a new backlog for the holder will do */
+	}
 	verdict = listen_verdict(fd, s);
 	mg_face_debug("listen(%d): %s", fd,
 		      verdict == MG_TO_KERNEL ? "kernel"

@@ -307,6 +307,21 @@ void mg_ep_sock_moved(struct mg_sock *s)
 	mg_ep_unlock();
 }
 
+void mg_ep_sock_relisten(struct mg_sock *s, struct mg_lst *lst)
+{
+	mg_ep_lock();
+	MG_LIST_FOREACH(it, &s->items) {
+		struct mg_ep_item *item = mg_container_of(it, struct mg_ep_item, in_sock);
+
+		mg_ep_retire(item->set); /* what else the daemon left there */
+		stop_watch(item);
+	}
+	s->lst = lst;
+	MG_LIST_FOREACH(it, &s->items)
+		start_watch(mg_container_of(it, struct mg_ep_item, in_sock));
+	mg_ep_unlock();
+}
+
 void mg_ep_sock_ends(struct mg_sock *s)
 {
 	if (mg_list_is_empty(&s->items))

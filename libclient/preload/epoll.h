@@ -22,6 +22,7 @@
 #include "libclient/preload/table.h"
 
 struct mg_sock;
+struct mg_lst;
 struct mg_ep;
 
 /* One socket in one set. */
@@ -105,6 +106,8 @@ void mg_ep_forked(struct mg_ep *set);
 void mg_ep_revive(struct mg_ep *set);
 /* The socket has changed sides. */
 void mg_ep_sock_moved(struct mg_sock *s);
+/* A listener has another `lst` from now on; the graph is held over the change. */
+void mg_ep_sock_relisten(struct mg_sock *s, struct mg_lst *lst);
 /* The socket ends: it leaves all sets. */
 void mg_ep_sock_ends(struct mg_sock *s);
 

@@ -11,6 +11,7 @@
 
 /* While there is always something of mangod's, the kernel's part is looked at this often. */
 #define KERNEL_LOOK_NS (50 * MG_NS_PER_US)
+#define RELISTEN_AT_ONCE 16u
 #define LASTING (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
 
 bool mg_ep_is_ready(struct mg_ep *set)
@@ -115,6 +116,34 @@ static int harvest(struct mg_ep *set, struct epoll_event *events, int max)
 		mg_list_push_back(&set->queue.ready, node);
 	mg_ctx_unlock(ctx);
 	return n;
+}
+
+/* Listeners among the dead are opened anew, if they can be. True: there are some that cannot be yet. */
+static bool relisten_dead(struct mg_ep *set)
+{
+	struct mg_sock *some[RELISTEN_AT_ONCE];
+	int fds[RELISTEN_AT_ONCE];
+	uint32_t n = 0;
+	bool left = false;
+
+	mg_ep_lock();
+	MG_LIST_FOREACH(it, &set->dead) {
+		struct mg_watch *watch = mg_container_of(it, struct mg_watch, in_queue);
+		struct mg_ep_item *item = mg_container_of(watch, struct mg_ep_item, watch);
+
+		if (n == RELISTEN_AT_ONCE || item->sock == NULL ||
+		    mg_sock_kind(item->sock) != MG_SOCK_LISTENER ||
+		    !mg_obj_tryget(&item->sock->obj))
+			continue;
+		some[n] = item->sock;
+		fds[n++] = item->fd;
+	}
+	mg_ep_unlock();
+	for (uint32_t i = 0; i < n; i++) { /* they move in the graph: without its lock */
+		left = !mg_sock_relisten(fds[i], some[i]) || left;
+		mg_sock_put(some[i]);
+	}
+	return left;
 }
 
 static int harvest_dead(struct mg_ep *set, struct epoll_event *events, int max)
@@ -267,14 +296,19 @@ static bool has_passed(uint64_t deadline_ns)
 	return deadline_ns == 0 || (deadline_ns != MG_TIME_NEVER && mg_clock_ns() >= deadline_ns);
 }
 
-int mg_ep_wait(struct mg_ep *set, int epfd, const struct mg_ep_wait *call)
+int mg_ep_wait(struct mg_ep *set, int epfd, const struct mg_ep_wait *whole)
 {
+	struct mg_ep_wait piece, *call = &piece;
 	uint32_t key = 0;
+	bool mixed;
 	int n;
 
 	for (;;) {
-		bool mixed = atomic_load(&set->nr_items) > 0;
-
+		piece = *whole;
+		if (mg_unlikely(atomic_load_explicit(&set->nr_dead, memory_order_relaxed) > 0) &&
+		    relisten_dead(set) && whole->deadline_ns != 0)
+			piece.deadline_ns = mg_sock_relisten_deadline(whole->deadline_ns);
+		mixed = atomic_load(&set->nr_items) > 0;
 		if (mixed && mg_unlikely(mg_client_is_dead(set->queue.ctx->client))) {
 			mg_ep_lock();
 			mg_ep_retire(set);
@@ -283,13 +317,13 @@ int mg_ep_wait(struct mg_ep *set, int epfd, const struct mg_ep_wait *call)
 		}
 		if (mixed || atomic_load(&set->nr_dead) > 0) {
 			n = look(set, epfd, call, &key);
-			if (n > 0 || has_passed(call->deadline_ns))
+			if (n > 0 || has_passed(whole->deadline_ns))
 				return n;
 		}
 		n = mixed ? sleep_on_both(set, epfd, key, call) : wait_in_kernel(set, epfd, call);
 		if (n != 0 && !(mixed && (n == -ETIMEDOUT || n == -ECONNRESET)))
 			return n;
-		if (!mixed && has_passed(call->deadline_ns))
+		if (!mixed && has_passed(whole->deadline_ns))
 			return 0;
 	}
 }

@@ -404,12 +404,17 @@ bool mg_guard_adopt(int fd)
 static int join(struct mg_sock *s)
 {
 	struct mg_ctx *ctx = s->guarded ? mg_face_ctx() : NULL;
+	struct mg_lst *lst;
 	int err;
 
 	if (ctx == NULL)
 		return -ENOTCONN;
-	if (mg_sock_kind(s) == MG_SOCK_LISTENER)
-		return mg_lst_join(ctx, s->guard_id, &s->lst);
+	if (mg_sock_kind(s) == MG_SOCK_LISTENER) {
+		err = mg_lst_join(ctx, s->guard_id, &lst);
+		if (err == 0)
+			s->lst = lst;
+		return err;
+	}
 	err = mg_conn_join(ctx, s->guard_id, s->guard_gen, &s->conn);
 	if (err == 0)
 		s->conn->guarded = true;
@@ -422,6 +427,8 @@ static void revive_locked(struct mg_sock *s)
 	int err = kind == MG_SOCK_CONN || kind == MG_SOCK_LISTENER ? join(s) : 0;
 
 	s->obj.fork_gen = mg_fork_gen;
+	if (err < 0 && kind == MG_SOCK_LISTENER)
+		err = mg_sock_relisten_child(s);
 	if (err < 0) {
 		mg_face_debug("join: %s", strerror(-err));
 		mg_guard_undo(s);

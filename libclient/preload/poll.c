@@ -29,6 +29,7 @@ struct round {
 	struct pollfd *kernel; /* [MG_WAIT_SLOTS + n], in the order of fds */
 	nfds_t nr_kernel;
 	struct mg_ctx *ctx; /* of those that can be waited for */
+	bool has_dead;      /* a listener that waits for the next daemon */
 };
 
 bool mg_poll_serves(int fd)
@@ -88,6 +89,9 @@ static void classify(struct round *r)
 			e->obj = mg_fd_get(fd);
 		if (e->obj != NULL) {
 			revive(e->obj);
+			if (e->obj->kind == MG_OBJ_SOCK &&
+			    !mg_sock_relisten(fd, mg_container_of(e->obj, struct mg_sock, obj)))
+				r->has_dead = true;
 			source = source_of(e->obj);
 		}
 		if (source == NULL) {
@@ -224,7 +228,9 @@ static int wait_loop(struct round *r, uint64_t deadline_ns, const sigset_t *sigm
 			n = look(r);
 		else if (err < 0)
 			n = err;
-	} while (n == 0 && err != -ETIMEDOUT);
+		if (err == -ECONNRESET) /* nothing but listeners: until the next daemon */
+			r->has_dead = true;
+	} while (n == 0 && err != -ETIMEDOUT && err != -ECONNRESET);
 	end_watches(r);
 	return n;
 }
@@ -243,8 +249,13 @@ static int poll_round(struct round *r, uint64_t deadline_ns, const sigset_t *sig
 {
 	int n;
 
+	r->nr_kernel = 0;
+	r->ctx = NULL;
+	r->has_dead = false;
 	classify(r);
 	n = look(r);
+	if (r->has_dead && deadline_ns != 0)
+		deadline_ns = mg_sock_relisten_deadline(deadline_ns);
 	if (n == 0 && deadline_ns != 0)
 		n = r->ctx != NULL ? wait_loop(r, deadline_ns, sigmask)
 				   : wait_in_kernel(r, deadline_ns, sigmask);
@@ -271,7 +282,9 @@ int mg_poll(struct pollfd *fds, nfds_t n, uint64_t deadline_ns, const sigset_t *
 			return -ENOMEM;
 		}
 	}
-	ret = poll_round(&r, deadline_ns, sigmask);
+	do {
+		ret = poll_round(&r, deadline_ns, sigmask);
+	} while (ret == 0 && r.has_dead && deadline_ns != 0 && mg_clock_ns() < deadline_ns);
 	if (n > ON_STACK) {
 		free(r.entries);
 		free(r.kernel);

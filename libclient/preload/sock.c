@@ -72,9 +72,11 @@ struct mg_sock *mg_sock_get_conn(int fd)
 
 struct mg_source *mg_sock_source(const struct mg_sock *s)
 {
+	struct mg_lst *lst = s->lst;
+
 	if (mg_sock_kind(s) == MG_SOCK_CONN)
 		return s->conn != NULL ? &s->conn->src : NULL;
-	return mg_sock_kind(s) == MG_SOCK_LISTENER && s->lst != NULL ? &s->lst->src : NULL;
+	return mg_sock_kind(s) == MG_SOCK_LISTENER && lst != NULL ? &lst->src : NULL;
 }
 
 void mg_sock_become(struct mg_sock *s, enum mg_sock_kind kind)
@@ -105,6 +107,7 @@ void mg_sock_forked(struct mg_sock *s)
 	s->conn = NULL;
 	s->lst = NULL;
 	s->former = NULL;
+	s->former_lst = NULL;
 	s->accepting = 0;
 	pthread_mutex_init(&s->rx_lock, NULL);
 	pthread_mutex_init(&s->tx_lock, NULL);
@@ -132,6 +135,7 @@ void mg_sock_end(struct mg_sock *s)
 {
 	enum mg_sock_kind kind = mg_sock_kind(s);
 	bool abort = s->linger_on && s->linger_s == 0;
+	struct mg_lst *former_lst;
 	struct mg_conn *former;
 	int saved = errno;
 
@@ -143,6 +147,10 @@ void mg_sock_end(struct mg_sock *s)
 		mg_conn_release(s->conn, abort);
 	else if (kind == MG_SOCK_LISTENER && s->lst != NULL)
 		mg_lst_close(s->lst);
+	while ((former_lst = s->former_lst) != NULL) {
+		s->former_lst = former_lst->next_former;
+		mg_lst_close(former_lst);
+	}
 	if (s->shadow >= 0)
 		(void)mg_internal_close(s->shadow);
 	while ((former = s->former) != NULL) {
@@ -177,17 +185,27 @@ int mg_sock_take_error(struct mg_sock *s)
 	return err;
 }
 
+/* Locked (context). A daemon that died leaves nothing to accept; the listener is opened anew, see relisten.c. */
+static uint32_t listener_ready(struct mg_sock *s, struct mg_lst *lst)
+{
+	if (atomic_load_explicit(&s->shut, memory_order_relaxed))
+		return MG_READY_IN | MG_READY_OUT | MG_READY_RDHUP | MG_READY_HUP;
+	if (mg_unlikely(mg_client_is_dead(lst->src.ctx->client) || lst->error != 0))
+		return 0;
+	return mg_lst_ready(lst);
+}
+
 uint32_t mg_sock_ready(struct mg_sock *s, uint32_t want)
 {
-	struct mg_ctx *ctx;
+	struct mg_lst *lst;
 	uint32_t ready;
 
 	if (mg_sock_kind(s) != MG_SOCK_LISTENER)
 		return mg_sock_ready_locked(s, want);
-	ctx = s->lst->src.ctx;
-	mg_ctx_lock(ctx);
-	ready = mg_sock_ready_locked(s, want);
-	mg_ctx_unlock(ctx);
+	lst = s->lst;
+	mg_ctx_lock(lst->src.ctx);
+	ready = listener_ready(s, lst);
+	mg_ctx_unlock(lst->src.ctx);
 	return ready;
 }
 
@@ -195,11 +213,8 @@ uint32_t mg_sock_ready_locked(struct mg_sock *s, uint32_t want)
 {
 	uint32_t ready, lowat;
 
-	if (mg_sock_kind(s) == MG_SOCK_LISTENER) {
-		if (atomic_load_explicit(&s->shut, memory_order_relaxed))
-			return MG_READY_IN | MG_READY_OUT | MG_READY_RDHUP | MG_READY_HUP;
-		return mg_lst_ready(s->lst);
-	}
+	if (mg_sock_kind(s) == MG_SOCK_LISTENER)
+		return listener_ready(s, s->lst);
 	ready = mg_conn_ready(s->conn, want);
 	lowat = atomic_load_explicit(&s->lowat, memory_order_relaxed);
 	if (mg_unlikely(atomic_load_explicit(&s->rd_shut, memory_order_relaxed))) {

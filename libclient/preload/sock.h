@@ -62,7 +62,7 @@ struct mg_sock {
 	_Atomic uint32_t nospace; /* counts sends that found no room: for edges */
 	_Atomic uint32_t turn;    /* accept: whose turn it is */
 	struct mg_conn *conn;
-	struct mg_lst *lst;
+	_Atomic(struct mg_lst *) lst;
 	_Atomic int64_t rcvtimeo_us; /* 0: none */
 	_Atomic int64_t sndtimeo_us;
 	pthread_mutex_t rx_lock;
@@ -93,7 +93,10 @@ struct mg_sock {
 	uint32_t guard_id;
 	uint32_t guard_gen;
 	uint64_t guard_cookie;
-	struct mg_conn *former; /* of a connect that failed, while somebody may still look */
+	int32_t backlog;           /* of listen() */
+	uint64_t relisten_ns;      /* not again before; see relisten.c */
+	struct mg_lst *former_lst; /* of daemons that died, while somebody may still look */
+	struct mg_conn *former;    /* of a connect that failed, while somebody may still look */
 };
 
 /* A parent's: it is joined, or becomes the kernel's. See guard.h. */
@@ -145,6 +148,16 @@ void mg_sock_end(struct mg_sock *s);
 /* Changes the kind and tells the epoll sets. Locked. */
 void mg_sock_become(struct mg_sock *s, enum mg_sock_kind kind);
 struct mg_source *mg_sock_source(const struct mg_sock *s);
+/*
+ * A listener whose daemon died is opened anew with the next one; rarely more than a look. False: there is none yet, and
+ * whoever waits looks again after MG_RELISTEN_NS.
+ */
+#define MG_RELISTEN_NS 200000000ull
+bool mg_sock_relisten(int fd, struct mg_sock *s);
+/* Locked. A child's of a listener that cannot be joined: as its own, with whatever daemon there is. -errno. */
+int mg_sock_relisten_child(struct mg_sock *s);
+/* The time to sleep until then: MG_RELISTEN_NS from now, but not beyond the deadline. */
+uint64_t mg_sock_relisten_deadline(uint64_t deadline_ns);
 /* What of POLLIN, POLLOUT, ... holds, and POLLERR, POLLHUP, POLLRDHUP. `want` as for mg_conn_ready(). */
 uint32_t mg_sock_ready(struct mg_sock *s, uint32_t want);
 /* The same with the context's lock held. */
@@ -180,6 +193,8 @@ int mg_sock_setsockopt(int fd, struct mg_sock *s, const struct mg_sockopt *opt);
 int mg_sock_getsockopt(int fd, struct mg_sock *s, const struct mg_sockopt *opt);
 /* Sends the options that the daemon keeps for a connection that begins. */
 void mg_sock_send_options(struct mg_sock *s);
+/* What a listener is opened with, as its holder (fd) and options say. */
+void mg_sock_listen_params(int fd, const struct mg_sock *s, struct mg_lst_params *params);
 /* What a listener that is opened has of them. */
 void mg_sock_listen_options(const struct mg_sock *s, struct mg_lst_params *params);
 /* What accepted sockets take over. */

@@ -276,6 +276,13 @@ c.close()
     finish(server, "the server")
 
 
+def ticks(pid):
+    """State and CPU time, in hundredths of a second."""
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return fields[0], int(fields[11]) + int(fields[12])
+
+
 def blocked_programs_sleep():
     """State S, and no CPU, in recv, accept and epoll_wait."""
     code = """
@@ -291,14 +298,9 @@ ep.poll()
     wait_for("it listens", lambda: bed.listens(7011))
     time.sleep(0.5)
 
-    def ticks():
-        with open(f"/proc/{server.pid}/stat") as f:
-            fields = f.read().rpartition(")")[2].split()
-        return fields[0], int(fields[11]) + int(fields[12])
-
-    _, before = ticks()
+    _, before = ticks(server.pid)
     time.sleep(1)
-    state, after = ticks()
+    state, after = ticks(server.pid)
     expect_equal(state, "S", "its state")
     expect(after - before <= 2, f"it used {after - before} ticks in a second of waiting")
     server.stop(signals.SIGKILL)
@@ -358,10 +360,78 @@ else:
     peer.result()
 
 
+def listeners_outlive_the_daemon():
+    """Whoever waits on a listener - accept, poll, epoll, forked workers - has it again with the next daemon."""
+    blocking = f"""
+import socket
+l = socket.create_server(("{DUT_ADDR}", 7014))
+while True:
+    l.accept()[0].sendall(b"a")
+"""
+    watching = """
+import select, socket
+ls = {s.fileno(): s for s in (socket.create_server(("0.0.0.0", p)) for p in (7015, 7016))}
+WAY
+while True:
+    for fd, _ in w.poll():
+        ls[fd].setblocking(False)
+        try:
+            ls[fd].accept()[0].sendall(b"a")
+        except BlockingIOError:
+            pass
+"""
+    ways = {"epoll": "w = select.epoll()\n[w.register(fd, select.EPOLLIN) for fd in ls]",
+            "poll": "w = select.poll()\n[w.register(fd, select.POLLIN) for fd in ls]"}
+    forked = f"""
+import os, socket, time
+l = socket.create_server(("{DUT_ADDR}", 7019))
+for i in range(2):
+    if os.fork() == 0:
+        while True:
+            l.accept()[0].sendall(b"a")
+while True:
+    time.sleep(9)
+"""
+    servers = [python(blocking, "outlive-accept.log"), python(forked, "outlive-fork.log")]
+    for (name, way), shift in zip(ways.items(), (0, 2)):
+        code = watching.replace("WAY", way).replace("7015", str(7015 + shift)).replace("7016", str(7016 + shift))
+        servers.append(python(code, f"outlive-{name}.log"))
+    ports = range(7014, 7020)
+    for port in ports:
+        wait_for(f"{port} listens", lambda port=port: bed.listens(port))
+
+    def asked(port):
+        try:
+            with tcp(DUT_ADDR, port, timeout=2) as s:
+                return s.recv(1) == b"a"
+        except OSError:
+            return False
+
+    for port in ports:
+        expect(bed.peer(asked, port), f"an answer of {port} before")
+    for round_ in range(2):
+        bed.stop(signals.SIGKILL if round_ == 0 else signals.SIGTERM)
+        time.sleep(0.3)
+        before = [ticks(p.pid)[1] for p in servers]
+        time.sleep(1)
+        used = [ticks(p.pid)[1] - b for p, b in zip(servers, before)]
+        expect(max(used) <= 5, f"ticks used in a second without a daemon: {used}")
+        local = subprocess.run(netns(bed.dut) + [PYTHON, "-c", "import socket\ns = socket.create_connection(('127.0.0.1', 7015))\n"
+                                                 "assert s.recv(1) == b'a'\n"], timeout=20)
+        expect_equal(local.returncode, 0, "the kernel's side without a daemon")
+        bed.start()
+        for port in ports:
+            wait_for(f"{port} listens again", lambda port=port: bed.listens(port))
+            expect(bed.peer(asked, port), f"an answer of {port} with daemon {round_ + 2}")
+    for p in servers:
+        expect(p.poll() is None, "a server ended: " + p.output()[-500:])
+        p.stop(signals.SIGKILL)
+
+
 TESTS = [(f.__name__, f) for f in (
     serve_with_selectors, connect_from_python, fork_and_threads, curl_gets_a_file, nginx_with_workers,
     redis_saves_while_it_serves, ends_in_order, policy_keeps_a_port_for_the_kernel, blocked_programs_sleep, without_a_daemon,
-    daemon_dies)]
+    daemon_dies, listeners_outlive_the_daemon)]
 
 
 def main():
