@@ -5,6 +5,7 @@
 #include "daemon/guard.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -193,6 +194,14 @@ void mg_guards_drop_all(struct mg_guards *guards)
 		mg_guards_drop(guards, mg_container_of(it, struct mg_region, node));
 }
 
+/* Its end is there, but was not looked at yet: who closed the last descriptor must not be told that there is one. */
+static bool has_hung_up(const struct mg_guard *guard)
+{
+	struct pollfd pfd = { .fd = guard->source.fd, .events = POLLRDHUP };
+
+	return poll(&pfd, 1, 0) == 1;
+}
+
 uint32_t mg_guards_list(const struct mg_region *region, uint32_t start, uint32_t max,
 			struct mg_ctl_guard *items, bool *ret_more)
 {
@@ -202,7 +211,7 @@ uint32_t mg_guards_list(const struct mg_region *region, uint32_t start, uint32_t
 	MG_LIST_FOREACH(it, &region->guards) {
 		const struct mg_guard *guard = mg_container_of(it, struct mg_guard, node);
 
-		if (guard->is_pending || guard->source.fd < 0 || i++ < start)
+		if (guard->is_pending || guard->source.fd < 0 || has_hung_up(guard) || i++ < start)
 			continue;
 		if (n == max) {
 			*ret_more = true;

@@ -236,7 +236,7 @@ MG_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags,
 			break; /* the end of the stream is told once */
 		}
 	}
-	return i > 0 ? (int)i : -1;
+	return i > 0 || n == 0 ? (int)i : -1;
 }
 
 MG_EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags)

@@ -35,13 +35,20 @@ void mg_calls_closing(int fd)
 
 MG_EXPORT int close(int fd)
 {
+	struct mg_sock *lingering;
+	int r;
+
 	if (mg_likely(mg_fd_peek(fd) == NULL))
 		return MG_REAL(close)(fd);
 	if (mg_fd_is_hidden(fd))
 		return result(-EBADF);
+	lingering = mg_sock_get_lingering(fd);
 	/* The number first: nobody may get it while the entry is there, and nobody does while it is taken. */
 	mg_calls_closing(fd);
-	return MG_REAL(close)(fd);
+	r = MG_REAL(close)(fd);
+	if (mg_unlikely(lingering != NULL))
+		mg_sock_linger_shared(lingering);
+	return r;
 }
 
 static void forget(int fd, struct mg_obj *obj, void *arg)

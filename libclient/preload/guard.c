@@ -176,7 +176,9 @@ static void install(struct mg_sock *s, const struct making *m, const struct mg_g
 	s->guard_gen = g->gen;
 	if (mg_sock_kind(s) == MG_SOCK_CONN)
 		s->conn->guarded = true;
-	else
+	if (mg_sock_kind(s) == MG_SOCK_CONN && s->linger_on)
+		mg_sock_tell_linger(s);
+	if (mg_sock_kind(s) == MG_SOCK_LISTENER)
 		mg_lst_share(s->lst);
 	replace_all(s, m->app);
 	mg_ep_sock_register(s);

@@ -21,6 +21,7 @@
 #include "libclient/preload/real.h"
 #include "libclient/preload/sock.h"
 #include "libclient/preload/sys.h"
+#include "proto/wire/seg.h"
 
 #define TO_LIBC 1
 #define RCVTIMEO_64 66 /* SO_RCVTIMEO_NEW */
@@ -197,6 +198,18 @@ static int set_daemon(struct mg_sock *s, const struct mg_sockopt *opt, uint32_t 
 	return err;
 }
 
+void mg_sock_tell_linger(struct mg_sock *s)
+{
+	struct mg_ctl_msg *msg = mg_client_msg(MG_CTL_TCP_SET_OPTION, 1);
+
+	if (msg == NULL)
+		return; /* it ends by FIN */
+	fill_item(s, &msg->opt[0], MG_CTL_OPT_LINGER_MS);
+	msg->opt[0].value = s->linger_on && s->linger_s == 0 ? 0 : -1;
+	(void)mg_client_send(s->conn->src.ctx->client, msg); /* likewise */
+	free(msg);
+}
+
 static void set_linger(struct mg_sock *s, const struct mg_sockopt *opt)
 {
 	struct linger l;
@@ -204,6 +217,8 @@ static void set_linger(struct mg_sock *s, const struct mg_sockopt *opt)
 	memcpy(&l, opt->val, sizeof(l)); /* the kernel has looked at the length */
 	s->linger_on = l.l_onoff != 0;
 	s->linger_s = l.l_linger;
+	if (s->guarded && mg_sock_kind(s) == MG_SOCK_CONN)
+		mg_sock_tell_linger(s);
 }
 
 static void note_socket_level(struct mg_sock *s, const struct mg_sockopt *opt)
@@ -354,13 +369,14 @@ static int set_locked(int fd, struct mg_sock *s, const struct mg_sockopt *opt)
 
 int mg_sock_setsockopt(int fd, struct mg_sock *s, const struct mg_sockopt *opt)
 {
-	int err;
+	int err, saved = errno;
 
 	if (mg_sock_kind(s) == MG_SOCK_KERNEL)
 		return TO_LIBC;
 	pthread_mutex_lock(&s->lock);
 	err = set_locked(mg_sock_holder(s, fd), s, opt);
 	pthread_mutex_unlock(&s->lock);
+	errno = saved;
 	return err;
 }
 
@@ -370,6 +386,13 @@ static uint8_t kernel_state(uint32_t state)
 	static const uint8_t map[] = { 7, 10, 2, 3, 1, 8, 4, 11, 9, 5, 6 };
 
 	return state < MG_ARRAY_SIZE(map) ? map[state] : 0;
+}
+
+/* Of the headers of a full segment. */
+static uint32_t headers_of(const struct mg_ctl_conn_info *info)
+{
+	return (mg_addr_is_v4(&info->tuple.raddr) ? 40u : 60u) +
+	       ((info->opts & MG_SEG_OPT_TS) != 0 ? 12u : 0u);
 }
 
 static void fill_info(struct tcp_info *to, const struct mg_ctl_conn_info *from)
@@ -384,7 +407,12 @@ static void fill_info(struct tcp_info *to, const struct mg_ctl_conn_info *from)
 	to->tcpi_snd_mss = from->mss;
 	to->tcpi_rcv_mss = from->mss;
 	to->tcpi_unacked = from->inflight_bytes / mss + (from->inflight_bytes % mss != 0);
-	to->tcpi_pmtu = from->mss + 40;
+	to->tcpi_pmtu = from->mss + headers_of(from);
+	to->tcpi_options = (uint8_t)(((from->opts & MG_SEG_OPT_TS) != 0 ? TCPI_OPT_TIMESTAMPS : 0) |
+				     ((from->opts & MG_SEG_OPT_SACK_PERM) != 0 ? TCPI_OPT_SACK
+									       : 0) |
+				     ((from->opts & MG_SEG_OPT_WS) != 0 ? TCPI_OPT_WSCALE : 0) |
+				     (from->ecn != 0 ? TCPI_OPT_ECN : 0));
 	to->tcpi_rtt = from->srtt_us;
 	to->tcpi_min_rtt = from->srtt_us;
 	to->tcpi_rttvar = from->rttvar_us;
@@ -397,6 +425,15 @@ static void fill_info(struct tcp_info *to, const struct mg_ctl_conn_info *from)
 	to->tcpi_bytes_acked = from->acked_bytes;
 	to->tcpi_bytes_received = from->rx_bytes;
 	to->tcpi_bytes_sent = from->tx_bytes;
+}
+
+static int get_mtu(struct mg_sock *s, const struct mg_sockopt *opt)
+{
+	struct mg_ctl_opt answer;
+	int err = request_option(s, MG_CTL_TCP_GET_OPTION, MG_CTL_OPT_INFO, &answer);
+
+	return err < 0 ? -ENOTCONN
+		       : put_int(opt, (int)(answer.info.mss + headers_of(&answer.info)));
 }
 
 static int get_info(struct mg_sock *s, const struct mg_sockopt *opt)
@@ -435,9 +472,7 @@ static int get_conn(struct mg_sock *s, const struct mg_sockopt *opt)
 	}
 	if ((opt->level == IPPROTO_IP && opt->name == IP_MTU) ||
 	    (opt->level == IPPROTO_IPV6 && opt->name == IPV6_MTU))
-		return put_int(opt,
-			       (int)s->conn->w.shm->mss +
-				       (mg_addr_is_v4(&mg_conn_tuple(s->conn)->raddr) ? 40 : 60));
+		return get_mtu(s, opt);
 	return TO_LIBC;
 }
 

@@ -44,6 +44,47 @@ int mg_sock_new(int fd, int family, bool nonblock, struct mg_sock **ret_sock)
 	return 0;
 }
 
+/* What a guarded connection's end is waited for by: nobody tells those who have let go. */
+#define LINGER_LOOK_MS 5
+
+static int is_ours(const struct mg_ctl_guard *guard, void *arg)
+{
+	const struct mg_conn *conn = arg;
+
+	return guard->kind == MG_CTL_GUARD_CONN && guard->id == conn->w.index &&
+	       guard->gen == conn->w.gen;
+}
+
+static bool is_over(const struct mg_conn *conn)
+{
+	return conn->w.shm->gen != conn->w.gen || mg_window_state(&conn->w) == MG_SHM_ST_FREE ||
+	       mg_conn_is_flushed(conn);
+}
+
+struct mg_sock *mg_sock_get_lingering(int fd)
+{
+	struct mg_sock *s = mg_sock_get_conn(fd);
+
+	if (s != NULL && s->guarded && s->linger_on && s->linger_s > 0 && !s->nonblock)
+		return s;
+	if (s != NULL)
+		mg_sock_put(s);
+	return NULL;
+}
+
+void mg_sock_linger_shared(struct mg_sock *s)
+{
+	uint64_t deadline_ns = mg_clock_deadline((int64_t)s->linger_s * 1000);
+
+	/* Other numbers or calls of ours have it, or other processes: not the last close(). */
+	if (atomic_load(&s->obj.refs) == 1 && mg_sock_kind(s) == MG_SOCK_CONN &&
+	    mg_client_guards(s->conn->src.ctx->client, is_ours, s->conn) == 0) {
+		while (!is_over(s->conn) && mg_clock_ns() < deadline_ns)
+			(void)mg_internal_poll(NULL, 0, LINGER_LOOK_MS); /* a signal: a look more */
+	}
+	mg_sock_put(s);
+}
+
 struct mg_sock *mg_sock_get_served(int fd)
 {
 	struct mg_sock *s = mg_sock_get(fd);
@@ -134,7 +175,7 @@ bool mg_sock_is_stale(int fd, const struct mg_sock *s)
 void mg_sock_end(struct mg_sock *s)
 {
 	enum mg_sock_kind kind = mg_sock_kind(s);
-	bool abort = s->linger_on && s->linger_s == 0;
+	bool abort = s->linger_on && s->linger_s == 0 && !s->guarded; /* then mangod does it */
 	struct mg_lst *former_lst;
 	struct mg_conn *former;
 	int saved = errno;

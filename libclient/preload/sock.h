@@ -143,6 +143,12 @@ struct mg_sock *mg_sock_get_conn(int fd);
 int mg_sock_new(int fd, int family, bool nonblock, struct mg_sock **ret_sock);
 /* In a child of fork: nothing of the daemon's is left. */
 void mg_sock_forked(struct mg_sock *s);
+/* A guarded connection whose last close() waits (SO_LINGER), with a reference; NULL: this is none. */
+struct mg_sock *mg_sock_get_lingering(int fd);
+/* After the number was closed. Gives the reference back. */
+void mg_sock_linger_shared(struct mg_sock *s);
+/* mangod ends a guarded connection: it has to know whether by a reset. Locked. */
+void mg_sock_tell_linger(struct mg_sock *s);
 /* The end of the last reference. */
 void mg_sock_end(struct mg_sock *s);
 /* Changes the kind and tells the epoll sets. Locked. */

@@ -98,7 +98,11 @@ void mg_share_unguard(struct mg_slow *s, const struct mg_slow_req *req)
 		return; /* somebody closed it by hand */
 	s->stats.guards_closed++;
 	c->flags &= ~(uint32_t)MG_CONN_GUARDED;
-	mg_close_asked(s, c);
+	if (c->linger_ms == 0)
+		mg_close_abort(s,
+			       c); /* SO_LINGER, as whoever closes it himself resets it himself */
+	else
+		mg_close_asked(s, c);
 }
 
 int mg_share_move(struct mg_slow *s, struct mg_slow_app *app, uint32_t holder,

@@ -266,6 +266,28 @@ static void test_guarded_connection_survives(void **state)
 	sb_free(&b);
 }
 
+/* SO_LINGER with 0 s: what the last descriptor's end does is a reset. */
+static void test_guarded_connection_that_lingers_not(void **state)
+{
+	struct mg_conn *c;
+	struct sb b;
+
+	(void)state;
+	sb_new(&b);
+	c = sb_established(&b);
+	assert_int_equal(guard_as(&b, FIRST, MG_CTL_GUARD_CONN, c->window, c->window_gen), 0);
+	mg_ctl_init(b.msg, MG_CTL_TCP_SET_OPTION, 1, 1);
+	b.msg->opt[0] = (struct mg_ctl_opt){ .window = c->window,
+					     .gen = c->window_gen,
+					     .option = MG_CTL_OPT_LINGER_MS };
+	assert_int_equal(ctl_as(&b, MG_CTL_TCP_SET_OPTION, FIRST), 0);
+	unguard(&b, MG_CTL_GUARD_CONN, c->window, c->window_gen);
+	assert_int_equal(sb_cmd(&b, MG_CMD_REMOVE)->remove.how, MG_REMOVE_RST);
+	sb_removed(&b);
+	assert_int_equal(b.s->conn_pool.nr_used, 0);
+	sb_free(&b);
+}
+
 static void test_moves_that_make_no_sense(void **state)
 {
 	struct mg_conn *c;
@@ -298,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_listener_ends_with_its_guard),
 		cmocka_unit_test(test_own_listener_ends_with_its_process),
 		cmocka_unit_test(test_guarded_connection_survives),
+		cmocka_unit_test(test_guarded_connection_that_lingers_not),
 		cmocka_unit_test(test_moves_that_make_no_sense),
 	};
 
