@@ -154,7 +154,7 @@ static void tcp_input(struct mg_slow *s, const struct mg_in *in)
 	if (s->routes.has_local && in->port != s->routes.local_port &&
 	    (mg_addr_is_loopback(&seg->tuple.raddr) ||
 	     mg_routes_is_local(&s->routes, &seg->tuple.raddr))) {
-		s->stats.drop_bad_source++;
+		s->stats.drop_martian++;
 		return;
 	}
 	if (!mg_routes_is_for(&s->routes, &seg->tuple.laddr, in->port)) {
