@@ -306,6 +306,107 @@ ep.poll()
     server.stop(signals.SIGKILL)
 
 
+def busy_calls_make_no_system_call():
+    """recv, poll and epoll_wait while there is data: strace sees next to nothing between two marks."""
+    if not shutil.which("strace"):
+        raise Skip("strace is not installed")
+    code = """
+import array, fcntl, os, select, socket, termios, time
+c, _ = socket.create_server(("0.0.0.0", 7020)).accept()
+ep, po = select.epoll(), select.poll()
+ep.register(c, select.EPOLLIN)
+po.register(c, select.POLLIN)
+n = array.array("i", [0])
+while n[0] < 30000:
+    time.sleep(0.05)
+    fcntl.ioctl(c, termios.FIONREAD, n)
+time.sleep(0.1)
+os.getpgid(0)
+for i in range(1000):
+    assert len(c.recv(10)) == 10 and ep.poll() and po.poll()
+    fcntl.ioctl(c, termios.FIONREAD, n)
+os.getpgid(0)
+"""
+    trace = bed.path("busy.strace")
+    launcher = os.path.join(BUILD, "libclient/run/mango")
+    server = Process(netns(bed.dut) + ["strace", "-o", trace, launcher, "run", PYTHON, "-c", code], bed.path("busy.log"),
+                     env={**bed.env, "MANGO_ADDRESS": bed.address()})
+    wait_for("it listens", lambda: bed.listens(7020))
+
+    def send():
+        with tcp(DUT_ADDR, 7020) as s:
+            s.sendall(bytes(30000))
+            s.recv(1)
+
+    peer = bed.peer_start(send)
+    finish(server, "the server")
+    with open(trace) as f:
+        between = f.read().split("getpgid(0)")[1].splitlines()[1:]
+    expect(len(between) <= 8, f"{len(between)} system calls in 4000: {between[:5]}")
+    try:
+        peer.result()
+    except Exception:  # it was reset: not all was read
+        pass
+
+
+def blocked_calls_wake_at_once():
+    """A request of one byte and its answer, 2000 times: no time-out of anybody's lies between."""
+    code = """
+import socket
+c, _ = socket.create_server(("0.0.0.0", 7021)).accept()
+c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+while True:
+    b = c.recv(1)
+    if not b:
+        break
+    c.sendall(b)
+"""
+    server = python(code, "wake.log", options=["--spin-us", "0"])
+    wait_for("it listens", lambda: bed.listens(7021))
+
+    def ask():
+        took = []
+        with tcp(DUT_ADDR, 7021) as s:
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for _ in range(2000):
+                start = time.perf_counter()
+                s.sendall(b"x")
+                s.recv(1)
+                took.append(time.perf_counter() - start)
+        return sorted(took)
+
+    took = bed.peer(ask)
+    finish(server, "the server")
+    print(f"# round trips: {took[200] * 1e6:.0f} us at 10 %, {took[1000] * 1e6:.0f} us at 50 %", flush=True)
+    expect(took[200] < 500e-6, f"a tenth took less than {took[200] * 1e6:.0f} us only")
+
+
+def refuses_what_it_cannot_reach():
+    """static, Go and setuid programs: one clear line and 126, nothing is run."""
+    launcher = os.path.join(BUILD, "libclient/run/mango")
+    made = bed.path("hello")
+
+    def told(path, word):
+        done = subprocess.run([launcher, "run", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20)
+        expect_equal(done.returncode, 126, f"exit code for a program that is {word}")
+        expect(word in done.stderr and done.stderr.count("\n") == 1 and done.stdout == "", "the message: " + done.stderr)
+
+    with open(made + ".c", "w") as f:
+        f.write('#include <stdio.h>\nint main(void) { puts("ran"); return 0; }\n')
+    subprocess.run(["gcc", "-static", "-o", made + "-static", made + ".c"], check=True)
+    told(made + "-static", "statically")
+    subprocess.run(["gcc", "-o", made, made + ".c"], check=True)
+    expect_equal(subprocess.run([launcher, "run", made], stdout=subprocess.PIPE, text=True).stdout, "ran\n", "a plain one")
+    with open(made + ".note", "w") as f:
+        f.write("buildinfo")
+    subprocess.run(["objcopy", "--add-section", f".go.buildinfo={made}.note", made, made + "-go"], check=True)
+    told(made + "-go", "Go program")
+    shutil.copy(made, made + "-setuid")
+    os.chown(made + "-setuid", 65534, 65534)
+    os.chmod(made + "-setuid", 0o4755)
+    told(made + "-setuid", "setuid")
+
+
 def without_a_daemon():
     code = """
 import socket
@@ -430,7 +531,8 @@ while True:
 
 TESTS = [(f.__name__, f) for f in (
     serve_with_selectors, connect_from_python, fork_and_threads, curl_gets_a_file, nginx_with_workers,
-    redis_saves_while_it_serves, ends_in_order, policy_keeps_a_port_for_the_kernel, blocked_programs_sleep, without_a_daemon,
+    redis_saves_while_it_serves, ends_in_order, policy_keeps_a_port_for_the_kernel, blocked_programs_sleep,
+    busy_calls_make_no_system_call, blocked_calls_wake_at_once, refuses_what_it_cannot_reach, without_a_daemon,
     daemon_dies, listeners_outlive_the_daemon)]
 
 

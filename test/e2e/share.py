@@ -187,7 +187,12 @@ def talk(addr, port):
     """Two applications of one mangod: bytes both ways, a refusal, and both ends of the end."""
     server, client = bed.agent(), bed.agent()
     client.error(f"connect x {addr} {port}", "ECONNREFUSED")
-    server.ok(f"listen l {port} 8")
+    if ":" in addr:
+        server.ok("socket l")
+        server.ok(f"bind l :: {port}")
+        server.ok("listen l 8")
+    else:
+        server.ok(f"listen l {port} 8")
     client.ok(f"connect c {addr} {port}")
     server.ok("accept l a")
     names = client.ok("names c")
@@ -219,6 +224,7 @@ def test_local():
     talk(DUT_ADDR, 9601)
     for port in range(9602, 9606):  # on either worker
         talk("127.0.0.1", port)
+    talk("::1", 9606)
     expect(sum(v for k, v in bed.stats().items() if k.endswith("worker_local_packets")) > 1000, "not by memory")
 
 
