@@ -55,8 +55,7 @@ static bool is_closed(int other_end)
 /* A socket whose close() hangs; its peer is *ret_peer. */
 static int lingering(int *ret_peer)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET,
-				  .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	struct linger l = { 1, LINGER_S };
 	socklen_t len = sizeof(in);
 	int ls = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

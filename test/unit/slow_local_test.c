@@ -47,7 +47,7 @@ static int connect_to(struct sb *b, const struct mg_addr *a, uint16_t port)
 	b->msg->connect[0] = (struct mg_ctl_connect){ .tuple = { .raddr = *a, .rport = port },
 						      .cookie = 88 };
 	b->msg->connect[0].tuple.laddr = mg_addr_is_v4(a) ? mg_addr_v4(0)
-							   : (struct mg_addr){ { 0 } };
+							  : (struct mg_addr){ { 0 } };
 	return sb_ctl(b, MG_CTL_TCP_CONNECT, 1);
 }
 
