@@ -270,6 +270,17 @@ static void reply_unary(struct mg_grpc_call *call, const struct mg_ctl_msg *msg)
 			     msg->hdr.text[0] != '\0' ? msg->hdr.text : strerror(-err), NULL, err);
 }
 
+/* There is no such session (any more): the replies that say so come through. */
+static void end_after_replies(struct mg_grpc_call *call)
+{
+	if (!call->is_ending) {
+		call->is_ending = true;
+		call->end_code = GRPC_STATUS_UNAUTHENTICATED;
+		call->end_text = "the session is over";
+	}
+	advance(call);
+}
+
 /* Control thread. */
 static void done(struct mg_request *request)
 {
@@ -284,7 +295,7 @@ static void done(struct mg_request *request)
 	} else {
 		reply_on_stream(call, &request->msg);
 		if (request->msg.hdr.status == -ESTALE)
-			mg_grpc_call_end(call, GRPC_STATUS_UNAUTHENTICATED, "the session is over");
+			end_after_replies(call);
 		else
 			advance(call);
 	}

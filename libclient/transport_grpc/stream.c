@@ -137,8 +137,7 @@ static void on_read(struct mg_transport *t, bool is_ok)
 	take_reply(t);
 	grpc_byte_buffer_destroy(s->in);
 	s->in = NULL;
-	if (!s->is_over)
-		start_read(s);
+	start_read(s); /* after the status, too: a message may come behind it */
 }
 
 void mg_grpc_stream_finished(struct mg_transport *t, enum mg_grpc_tag_op op, bool is_ok)
@@ -153,12 +152,13 @@ void mg_grpc_stream_finished(struct mg_transport *t, enum mg_grpc_tag_op op, boo
 		if (is_ok)
 			start_write(s);
 	}
-	if (op == MG_GRPC_TAG_END) {
+	if (op == MG_GRPC_TAG_END)
 		s->is_over = true;
-		fail_all(t);
-	}
-	if (s->is_over && s->nr_ops == 0)
-		close_stream(t);
+	if (!s->is_over || s->nr_ops > 0)
+		return;
+	/* Only now: what was read last may be told behind the status. */
+	fail_all(t);
+	close_stream(t);
 }
 
 void mg_grpc_stream_cancel(struct mg_transport *t)
