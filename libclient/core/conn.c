@@ -159,6 +159,16 @@ struct cursor {
 	size_t off; /* in iov[0] */
 };
 
+/* To where bytes can be again; an empty piece may have no address. */
+static void skip_done(struct cursor *c)
+{
+	while (c->nr > 0 && c->off == c->iov->iov_len) {
+		c->iov++;
+		c->nr--;
+		c->off = 0;
+	}
+}
+
 static uint32_t copy_span(struct cursor *c, const struct mg_span *span, bool to_ring)
 {
 	uint32_t done = 0;
@@ -174,11 +184,7 @@ static uint32_t copy_span(struct cursor *c, const struct mg_span *span, bool to_
 			memcpy(p, span->p + done, n);
 		done += (uint32_t)n;
 		c->off += n;
-		if (c->off == c->iov->iov_len) {
-			c->iov++;
-			c->nr--;
-			c->off = 0;
-		}
+		skip_done(c);
 	}
 	return done;
 }
@@ -189,10 +195,7 @@ static uint32_t copy_spans(const struct iovec *iov, int nr, const struct mg_span
 	struct cursor c = { iov, nr, 0 };
 	uint32_t total = 0;
 
-	while (c.nr > 0 && c.iov->iov_len == 0) {
-		c.iov++;
-		c.nr--;
-	}
+	skip_done(&c);
 	for (int i = 0; i < nr_spans; i++) {
 		uint32_t n = copy_span(&c, &spans[i], to_ring);
 
