@@ -733,7 +733,7 @@ ON_BOTH(killed_without_close)
 
 struct job {
 	int fd;
-	long result;
+	_Atomic long result;
 	int err;
 };
 
@@ -771,7 +771,9 @@ ON_BOTH(threads_two_readers)
 		(void)pthread_create(&th[i], NULL, reader, &j[i]);
 	t_sleep_ms(50);
 	t_peer_ok(t, "text abc");
-	t_sleep_ms(50);
+	while (j[0].result == 0 && j[1].result == 0)
+		t_sleep_ms(
+			1); /* or a slow one would read both texts, and the other wait for ever */
 	t_peer_ok(t, "text def");
 	for (int i = 0; i < 2; i++)
 		(void)pthread_join(th[i], NULL);
