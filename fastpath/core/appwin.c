@@ -184,7 +184,7 @@ void mg_appwin_refresh_rx(struct mg_fp *fp, struct mg_flow *f)
 /* What became of a doorbell. */
 enum bell { BELL_TAKEN, BELL_TOLD, BELL_STUCK };
 
-/* A doorbell for a window without a flow: the slow path must know when the application lets go. */
+/* A doorbell for a window without a flow: the slow path must know when the application lets go, or writes. */
 static enum bell orphan(struct mg_fp *fp, struct mg_fp_app_slot *slot,
 			const struct mg_shm_doorbell *bell)
 {
@@ -200,7 +200,7 @@ static enum bell orphan(struct mg_fp *fp, struct mg_fp_app_slot *slot,
 	};
 
 	mg_fp_count(fp, MG_FPS_DOORBELLS_STALE, 1);
-	if (!(a & (MG_SHM_AF_CLOSE | MG_SHM_AF_ABORT)))
+	if (!(a & (MG_SHM_AF_CLOSE | MG_SHM_AF_ABORT | MG_SHM_AF_SYN)))
 		return BELL_TAKEN;
 	if (fp->env.event(fp->env.ctx, &ev.msg))
 		return BELL_TOLD;

@@ -78,6 +78,7 @@ static int request_connect(struct mg_ctx *ctx, const struct mg_conn_params *para
 	memcpy(item->congestion, params->congestion, sizeof(item->congestion));
 	item->ttl = params->ttl;
 	item->tos = params->tos;
+	item->flags = params->flags;
 	err = mg_client_request(ctx->client, msg);
 	if (err == 0 && msg->hdr.count != 1)
 		err = -EPROTO;
@@ -322,7 +323,7 @@ int64_t mg_conn_reserve(struct mg_conn *conn, uint64_t max, struct mg_span ret_s
 		return -ECONNRESET;
 	if (mg_unlikely((flags & MG_SHM_AF_SHUT_WR) != 0))
 		return -EPIPE;
-	if (mg_unlikely(state != MG_SHM_ST_OPEN))
+	if (mg_unlikely(state != MG_SHM_ST_OPEN && state != MG_SHM_ST_WAITING))
 		return why_not_open(conn, state);
 	if (max == 0)
 		return 0;
@@ -335,12 +336,19 @@ int64_t mg_conn_reserve(struct mg_conn *conn, uint64_t max, struct mg_span ret_s
 	return mg_client_probe(conn->src.ctx->client) ? -ECONNRESET : -EAGAIN;
 }
 
+bool mg_conn_is_waiting(const struct mg_conn *conn)
+{
+	return mg_window_state(&conn->w) == MG_SHM_ST_WAITING;
+}
+
 /* What was committed is to be sent. */
 static void ring_sent(struct mg_conn *conn)
 {
 	/* Asked for and had; the next time there is no room it is asked for anew. */
 	if (mg_unlikely((aflags(conn) & MG_SHM_AF_WANT_TX) != 0))
 		mg_window_clear(&conn->w, MG_SHM_AF_WANT_TX);
+	if (mg_unlikely(mg_conn_is_waiting(conn)))
+		mg_window_set(&conn->w, MG_SHM_AF_SYN);
 	mg_ctx_ring(conn->src.ctx, &conn->w);
 }
 
@@ -448,6 +456,8 @@ uint32_t mg_conn_ready(struct mg_conn *conn, uint32_t want)
 		return MG_READY_IN | MG_READY_OUT | MG_READY_ERR | MG_READY_HUP | MG_READY_RDHUP;
 	if (state == MG_SHM_ST_CONNECTING)
 		return 0;
+	if (state == MG_SHM_ST_WAITING)
+		return want & MG_READY_OUT;
 	if (mg_unlikely((wflags & MG_SHM_WF_URG) != 0) && mg_conn_urgent(conn, &ahead) && ahead > 0)
 		ready |= MG_READY_PRI;
 	if ((wflags & MG_SHM_WF_RX_FIN) != 0 || (flags & MG_SHM_AF_SHUT_RD) != 0)
@@ -473,7 +483,7 @@ int mg_conn_status(const struct mg_conn *conn)
 
 	if (mg_client_is_dead(conn->src.ctx->client))
 		return -ECONNRESET;
-	if (state == MG_SHM_ST_OPEN)
+	if (state == MG_SHM_ST_OPEN || state == MG_SHM_ST_WAITING)
 		return 0;
 	if (state == MG_SHM_ST_CONNECTING)
 		return -EINPROGRESS;

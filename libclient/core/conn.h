@@ -43,6 +43,7 @@ struct mg_conn_params {
 	char congestion[16]; /* "": default */
 	uint8_t ttl;         /* 0: default */
 	uint8_t tos;
+	uint32_t flags; /* enum mg_ctl_connect_flag */
 };
 
 /* Starts an active open. 0: under way, the outcome shows in the window; -errno. */
@@ -94,7 +95,9 @@ int mg_conn_shutdown(struct mg_conn *conn, uint32_t aflags);
 void mg_conn_set_flag(struct mg_conn *conn, uint32_t aflag, bool on);
 /* What of enum mg_ready holds. When OUT is wanted and does not hold, an event will come when it does. */
 uint32_t mg_conn_ready(struct mg_conn *conn, uint32_t want);
-/* 0: open; -EINPROGRESS: connecting; -errno: ended by an error; -ENOTCONN: ended. */
+/* Fast Open: the SYN leaves with the first bytes that are sent. As good as open until then. */
+bool mg_conn_is_waiting(const struct mg_conn *conn);
+/* 0: open or waiting; -EINPROGRESS: connecting; -errno: ended by an error; -ENOTCONN: ended. */
 int mg_conn_status(const struct mg_conn *conn);
 /* Everything we sent was acknowledged, our FIN too. */
 bool mg_conn_is_flushed(const struct mg_conn *conn);

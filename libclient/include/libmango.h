@@ -529,6 +529,10 @@ MANGO_API mango_status_e mango_socket_destroy(mango_socket_h sock);
  * SYN, before their handshake has ended; 0: none. It needs the daemon's tcp.fastopen. Such a request may arrive twice.
  * TCP_FASTOPEN_NO_COOKIE: from peers without a cookie, too.
  *
+ * TCP_FASTOPEN_CONNECT before connect: to a server whose cookie the daemon has, connect succeeds at once, and the SYN
+ * leaves with the first bytes that are sent; without them it does not leave. How it ends is told by later calls. To
+ * others it asks for a cookie. TCP_FASTOPEN_NO_COOKIE: without cookies, to servers that are known to take that.
+ *
  * SO_RCVBUF and SO_SNDBUF fix the size of a buffer, which otherwise grows with the path. They count payload bytes: the
  * daemon rounds up to a power of two and limits; it does not double, as Linux does for its own book-keeping. What a
  * connected socket returns is the size that the buffer has now.

@@ -60,6 +60,7 @@ struct mg_sockopts {
 	uint32_t sndbuf;
 	int fastopen; /* most connections of a listener before their handshake's end; 0: off */
 	bool fastopen_no_cookie;
+	bool fastopen_connect;
 	/* The daemon's: value by enum mg_ctl_option; bit set in `daemon_set`: was set here. */
 	uint32_t daemon_set;
 	int32_t daemon_value[32];

@@ -15,6 +15,7 @@
 /* linux/tcp.h and netinet/tcp.h exclude each other. */
 #define _NETINET_TCP_H 1
 #include "libclient/mango/handle.h"
+#include "proto/wire/seg.h"
 
 struct opt_def;
 
@@ -65,6 +66,7 @@ enum {
 	LOCAL_NODELAY,
 	LOCAL_CORK,
 	LOCAL_QUICKACK,
+	LOCAL_FASTOPEN_CONNECT,
 	LOCAL_RCVBUF,
 	LOCAL_SNDBUF
 };
@@ -82,6 +84,8 @@ static bool *flag_of(struct mg_sockopts *o, int which)
 		return &o->nodelay;
 	case LOCAL_CORK:
 		return &o->cork;
+	case LOCAL_FASTOPEN_CONNECT:
+		return &o->fastopen_connect;
 	default:
 		return NULL;
 	}
@@ -437,12 +441,23 @@ static uint8_t kernel_state(uint32_t state)
 	return state < MG_ARRAY_SIZE(map) ? map[state] : 0;
 }
 
+/* What the handshake agreed on, in the kernel's bits. */
+static uint8_t kernel_options(const struct mg_ctl_conn_info *from)
+{
+	return (uint8_t)((from->opts & MG_SEG_OPT_TS ? TCPI_OPT_TIMESTAMPS : 0) |
+			 (from->opts & MG_SEG_OPT_SACK_PERM ? TCPI_OPT_SACK : 0) |
+			 (from->opts & MG_SEG_OPT_WS ? TCPI_OPT_WSCALE : 0) |
+			 (from->opts & MG_SEG_OPT_TFO ? TCPI_OPT_SYN_DATA : 0) |
+			 (from->ecn != 0 ? TCPI_OPT_ECN : 0));
+}
+
 static void fill_info(struct tcp_info *to, const struct mg_ctl_conn_info *from)
 {
 	uint32_t mss = from->mss != 0 ? from->mss : 1;
 
 	memset(to, 0, sizeof(*to));
 	to->tcpi_state = kernel_state(from->state);
+	to->tcpi_options = kernel_options(from);
 	to->tcpi_snd_wscale = from->snd_wscale & 0xfu;
 	to->tcpi_rcv_wscale = from->rcv_wscale & 0xfu;
 	to->tcpi_rto = from->rto_us;
@@ -557,6 +572,7 @@ static const struct opt_def defs[] = {
 	{ IPPROTO_TCP, TCP_CONGESTION, set_congestion, get_congestion, 0, 0, 0 },
 	{ IPPROTO_TCP, MANGO_TCP_SOFT_ERROR, NULL, get_daemon, MG_CTL_OPT_SOFT_ERROR, 0, 0 },
 	{ IPPROTO_TCP, TCP_FASTOPEN, set_fastopen, get_fastopen, 0, 0, 0 },
+	{ IPPROTO_TCP, TCP_FASTOPEN_CONNECT, set_flag, get_flag, LOCAL_FASTOPEN_CONNECT, 0, 0 },
 	{ IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, set_no_cookie, get_no_cookie, 0, 0, 0 },
 	{ IPPROTO_TCP, TCP_INFO, NULL, get_info, 0, 0, 0 },
 	{ IPPROTO_IP, IP_TOS, set_daemon, get_daemon, MG_CTL_OPT_TOS, 0, 255 },

@@ -350,6 +350,10 @@ static int start_connect(struct mg_socket *sock, const struct sockaddr *addr, so
 	if (!sock->is_bound && !mg_addr_is_v4(&params.tuple.raddr))
 		memset(&params.tuple.laddr, 0, sizeof(params.tuple.laddr));
 	params.tuple.lport = sock->lport;
+	if (sock->opts.fastopen_connect)
+		params.flags |= MG_CTL_CONNECT_FASTOPEN;
+	if (sock->opts.fastopen_no_cookie)
+		params.flags |= MG_CTL_CONNECT_TFO_NO_COOKIE;
 	err = mg_conn_connect(sock->tcp->ctx, &params, &conn);
 	if (err < 0)
 		return new_error(sock, err);

@@ -88,7 +88,7 @@ int mg_calls_fastopen(int fd, const struct sockaddr *addr, socklen_t len)
 	if (s == NULL)
 		return 0;
 	if (mg_sock_kind(s) == MG_SOCK_NEW) {
-		err = mg_sock_connect(fd, s, addr, len);
+		err = mg_sock_connect_fast(fd, s, addr, len);
 		if (err == TO_LIBC)
 			err = 0; /* the kernel's send() connects */
 		forget_if_kernel(fd, s);

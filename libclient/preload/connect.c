@@ -270,13 +270,15 @@ static int start_connect(int fd, struct mg_sock *s, const struct mg_conn_params 
 		err = -ENETDOWN;
 	if (err < 0)
 		return err;
-	s->connecting = true;
+	s->connecting = !mg_conn_is_waiting(
+		conn); /* Fast Open: the outcome is told to those who send */
 	mg_sock_begin_conn(s, conn);
 	mg_face_debug("connect(%d): mangod", fd);
 	return 0;
 }
 
-static int connect_new(int fd, struct mg_sock *s, const struct sockaddr *addr, socklen_t len)
+static int connect_new(int fd, struct mg_sock *s, const struct sockaddr *addr, socklen_t len,
+		       bool fast)
 {
 	struct mg_conn_params params = { .rcvbuf_bytes = s->rcvbuf, .sndbuf_bytes = s->sndbuf };
 	struct mg_addr laddr;
@@ -287,6 +289,10 @@ static int connect_new(int fd, struct mg_sock *s, const struct sockaddr *addr, s
 	if (addr->sa_family != s->family)
 		return TO_LIBC;
 	params.scope = mg_sockaddr_scope(addr, len);
+	if (fast || s->fastopen_connect)
+		params.flags |= MG_CTL_CONNECT_FASTOPEN;
+	if (s->fastopen_no_cookie)
+		params.flags |= MG_CTL_CONNECT_TFO_NO_COOKIE;
 	if (connect_verdict(s, &params.tuple.raddr, params.tuple.rport) == MG_TO_KERNEL) {
 		mg_sock_become(s, MG_SOCK_KERNEL);
 		return TO_LIBC;
@@ -327,9 +333,10 @@ static int finish_connect(struct mg_sock *s)
 	return err;
 }
 
-int mg_sock_connect(int fd, struct mg_sock *s, const struct sockaddr *addr, socklen_t len)
+static int do_connect(int fd, struct mg_sock *s, const struct sockaddr *addr, socklen_t len,
+		      bool fast)
 {
-	bool again = false;
+	bool again = false, waits;
 	int err;
 
 	pthread_mutex_lock(&s->lock);
@@ -348,16 +355,27 @@ int mg_sock_connect(int fd, struct mg_sock *s, const struct sockaddr *addr, sock
 		err = s->connecting && !s->nonblock ? 0 : connect_again(s);
 		break;
 	case MG_SOCK_NEW:
-		err = connect_new(fd, s, addr, len);
+		err = connect_new(fd, s, addr, len, fast);
 		break;
 	default:
 		err = TO_LIBC;
 	}
+	waits = err == 0 && !again && !s->connecting;
 	pthread_mutex_unlock(&s->lock);
-	if (err != 0 || (again && s->nonblock))
+	if (err != 0 || (again && s->nonblock) || waits)
 		return err;
 	if (s->nonblock) /* as over a network: the outcome comes later */
 		return -EINPROGRESS;
 	err = await_conn(s);
 	return err < 0 ? err : finish_connect(s);
+}
+
+int mg_sock_connect(int fd, struct mg_sock *s, const struct sockaddr *addr, socklen_t len)
+{
+	return do_connect(fd, s, addr, len, false);
+}
+
+int mg_sock_connect_fast(int fd, struct mg_sock *s, const struct sockaddr *addr, socklen_t len)
+{
+	return do_connect(fd, s, addr, len, true);
 }

@@ -284,6 +284,9 @@ static void note_tcp_level(struct mg_sock *s, const struct mg_sockopt *opt)
 	case TCP_QUICKACK:
 		set_flag(s, MG_SHM_AF_QUICKACK, value_of(opt) != 0);
 		break;
+	case TCP_FASTOPEN_CONNECT:
+		s->fastopen_connect = value_of(opt) != 0;
+		break;
 	case TCP_FASTOPEN:
 	case TCP_FASTOPEN_NO_COOKIE:
 		note_fastopen(s, opt);
@@ -412,6 +415,7 @@ static void fill_info(struct tcp_info *to, const struct mg_ctl_conn_info *from)
 				     ((from->opts & MG_SEG_OPT_SACK_PERM) != 0 ? TCPI_OPT_SACK
 									       : 0) |
 				     ((from->opts & MG_SEG_OPT_WS) != 0 ? TCPI_OPT_WSCALE : 0) |
+				     ((from->opts & MG_SEG_OPT_TFO) != 0 ? TCPI_OPT_SYN_DATA : 0) |
 				     (from->ecn != 0 ? TCPI_OPT_ECN : 0));
 	to->tcpi_rtt = from->srtt_us;
 	to->tcpi_min_rtt = from->srtt_us;

@@ -82,7 +82,8 @@ struct mg_sock {
 	uint32_t defer_s;  /* TCP_DEFER_ACCEPT, for a listener */
 	uint32_t fastopen; /* TCP_FASTOPEN of a listener; 0: off */
 	bool fastopen_no_cookie;
-	uint32_t daemon_set; /* bit: enum mg_ctl_option */
+	bool fastopen_connect; /* TCP_FASTOPEN_CONNECT */
+	uint32_t daemon_set;   /* bit: enum mg_ctl_option */
 	int32_t daemon_value[MG_SOCK_DAEMON_OPTS];
 	char congestion[16];
 	uint32_t nr_opts;
@@ -184,6 +185,8 @@ bool mg_signal_restarts(void);
 int mg_sock_bind(int fd, struct mg_sock *s, const struct sockaddr *addr, socklen_t len);
 int mg_sock_listen(int fd, struct mg_sock *s, int backlog);
 int mg_sock_connect(int fd, struct mg_sock *s, const struct sockaddr *addr, socklen_t len);
+/* The same of a send with MSG_FASTOPEN, on a new socket. */
+int mg_sock_connect_fast(int fd, struct mg_sock *s, const struct sockaddr *addr, socklen_t len);
 int mg_sock_shutdown(int fd, struct mg_sock *s, int how);
 /* The new descriptor, or -errno. flags: SOCK_NONBLOCK, SOCK_CLOEXEC. */
 int mg_sock_accept(int fd, struct mg_sock *s, struct sockaddr *addr, socklen_t *len, int flags);

@@ -177,13 +177,19 @@ struct mg_ctl_guard {
 };
 #define MG_CTL_GUARDS_MAX 250 /* in one message: the kernel passes 253 descriptors at a time */
 
+enum mg_ctl_connect_flag {
+	/* RFC 7413: ask for a cookie, or, with one, wait with the SYN for data (abi.h: MG_SHM_ST_WAITING). */
+	MG_CTL_CONNECT_FASTOPEN = 1 << 0,
+	MG_CTL_CONNECT_TFO_NO_COOKIE = 1 << 1, /* ... wait in any case */
+};
+
 struct mg_ctl_connect {
 	struct mg_tuple tuple; /* laddr any: chosen by route; lport 0: ephemeral (RFC 6056) */
 	uint32_t context;
 	uint64_t cookie;
 	uint32_t rcvbuf_bytes;
 	uint32_t sndbuf_bytes;
-	uint32_t flags;
+	uint32_t flags;  /* enum mg_ctl_connect_flag */
 	uint32_t window; /* reply */
 	uint32_t gen;    /* reply */
 	int32_t status;  /* reply: 0 (under way) or -errno */

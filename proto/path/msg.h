@@ -239,7 +239,7 @@ enum mg_mtu_outcome {
 
 /*
  * The application let go of (or aborted) a window without an installed flow: connecting, or ended. Sent only
- * when MG_SHM_AF_CLOSE or MG_SHM_AF_ABORT is set. If the flow's INSTALL is still on its way down, the slow path
+ * when MG_SHM_AF_CLOSE, MG_SHM_AF_ABORT or MG_SHM_AF_SYN is set. If the flow's INSTALL is still on its way down, the slow path
  * ignores this: the worker looks at the window once when it installs. Window and gen are untrusted.
  */
 struct mg_ev_doorbell {

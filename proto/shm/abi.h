@@ -53,7 +53,7 @@
 
 #define MG_SHM_MAGIC 0x314f474e414d4700ull /* "\0GMANGO1" */
 #define MG_SHM_ABI_MAJOR 2
-#define MG_SHM_ABI_MINOR 1
+#define MG_SHM_ABI_MINOR 2
 
 #define MG_SHM_WORKERS_MAX 16
 #define MG_SHM_CONTEXTS_MAX 32
@@ -158,6 +158,7 @@ enum mg_shm_state {
 	MG_SHM_ST_CONNECTING = 1, /* active open under way; becomes OPEN or CLOSED */
 	MG_SHM_ST_OPEN = 2,       /* handshake done; half-closes show in the flags */
 	MG_SHM_ST_CLOSED = 3,     /* no flow any more; `error` tells why (0: both sides closed) */
+	MG_SHM_ST_WAITING = 4, /* active open that waits for bytes to send (AF_SYN); then CONNECTING */
 };
 
 /* mg_shm_window.w_flags: worker to application. */
@@ -179,8 +180,9 @@ enum mg_shm_aflag {
 	 * tx_una once more; the worker looks for it at each doorbell and whenever tx_una moves.
 	 */
 	MG_SHM_AF_WANT_TX = 1 << 4,
-	MG_SHM_AF_NODELAY = 1 << 8,   /* option: no Nagle */
-	MG_SHM_AF_CORK = 1 << 9,      /* option: only full segments */
+	MG_SHM_AF_SYN = 1 << 5,     /* in state WAITING: there are bytes, send the SYN with them */
+	MG_SHM_AF_NODELAY = 1 << 8, /* option: no Nagle */
+	MG_SHM_AF_CORK = 1 << 9,    /* option: only full segments */
 	MG_SHM_AF_QUICKACK = 1 << 10, /* option: acknowledge at once */
 };
 

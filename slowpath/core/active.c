@@ -95,7 +95,9 @@ static void send_syn(struct mg_slow *s, struct mg_conn *c)
 		.tos = c->tos,
 	};
 	uint8_t ecn = asked_ecn(s, c);
+	struct mg_tfo_entry hint;
 
+	mg_tfo_client_fill(s, c, &hint, &o);
 	if (ecn != MG_HANDSHAKE_NO_ECN)
 		o.flags |= MG_TCP_ECE | MG_TCP_CWR;
 	if (ecn == MG_HANDSHAKE_ECN_ECT)
@@ -136,6 +138,9 @@ static void fill(struct mg_slow *s, struct mg_conn *c, const struct mg_ctl_conne
 	c->rcvbuf_bytes = mg_rcvbuf_of(s, connect->rcvbuf_bytes);
 	c->sndbuf_bytes = mg_sndbuf_of(s, connect->sndbuf_bytes);
 	c->flags |= mg_conn_fixed(connect->rcvbuf_bytes, connect->sndbuf_bytes);
+	c->tfo = mg_tfo_client_plan(s, &c->node.tuple, connect->flags);
+	if (connect->flags & MG_CTL_CONNECT_TFO_NO_COOKIE)
+		c->flags |= MG_CONN_TFO_NO_COOKIE;
 	if (connect->ttl != 0)
 		c->ttl = connect->ttl;
 	if (connect->tos != 0)
@@ -173,7 +178,9 @@ int mg_active_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_con
 	mg_conn_hash(s, c, &connect->tuple);
 	c->cc.ops = ops;
 	fill(s, c, connect, floor_iss);
-	if (mg_conn_open_window(s, c, MG_SHM_ST_CONNECTING) < 0) {
+	if (mg_conn_open_window(s, c,
+				c->tfo == MG_TFO_PLAN_WAIT ? MG_SHM_ST_WAITING
+							   : MG_SHM_ST_CONNECTING) < 0) {
 		mg_conn_free(s, c);
 		return -ENOBUFS;
 	}
@@ -182,11 +189,25 @@ int mg_active_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_con
 	c->neigh = mg_neigh_get(s, &hop);
 	mg_neigh_hold(s, c->neigh);
 	s->stats.connects++;
-	send_syn(s, c);
-	arm(s, c);
+	if (c->tfo != MG_TFO_PLAN_WAIT) {
+		send_syn(s, c);
+		arm(s, c);
+	}
 	connect->window = c->window;
 	connect->gen = c->window_gen;
 	return 0;
+}
+
+void mg_active_go(struct mg_slow *s, struct mg_conn *c)
+{
+	if (c->tfo != MG_TFO_PLAN_WAIT || c->state != MG_TCP_SYN_SENT)
+		return;
+	c->tfo = MG_TFO_PLAN_SYN;
+	c->born_ns = s->now_ns;
+	c->sent_ns = s->now_ns;
+	mg_conn_publish(s, c, MG_SHM_ST_CONNECTING);
+	send_syn(s, c);
+	arm(s, c);
 }
 
 void mg_active_fail(struct mg_slow *s, struct mg_conn *c, uint32_t error)
@@ -203,6 +224,7 @@ void mg_active_timer(struct mg_slow *s, struct mg_conn *c)
 		return;
 	if (user_timeout || c->retries >= s->conf.syn_retries) {
 		s->stats.connects_timed_out++;
+		s->stats.fastopen_active_fail += c->syn_sent > 0;
 		mg_active_fail(s, c, c->soft_error != 0 ? c->soft_error : ETIMEDOUT);
 		return;
 	}
@@ -253,8 +275,10 @@ static void establish(struct mg_slow *s, struct mg_conn *c, const struct mg_in *
 	mg_conn_set_state(s, c, MG_TCP_ESTABLISHED);
 	mg_conn_arm(s, c, MG_CONN_T_REXMT, MG_TIME_NEVER);
 	s->stats.established_active++;
+	mg_tfo_client_done(s, c, in->seg);
 	if (owes_ack)
-		mg_handshake_send_ack(s, &c->node.tuple, &c->hs, c->hs.iss + 1, c->hs.irs + 1, wnd);
+		mg_handshake_send_ack(s, &c->node.tuple, &c->hs, c->hs.iss + 1 + c->syn_acked,
+				      c->hs.irs + 1, wnd);
 	if (!mg_neigh_mac(s, c->neigh, &c->dmac) && in->seg->l2 != NULL)
 		memcpy(c->dmac.b, in->seg->l2 + sizeof(c->dmac.b), sizeof(c->dmac.b));
 	s->apps[c->app].app->windows[c->window].mss = c->snd_mss; /* published with the state */
@@ -279,7 +303,7 @@ static void syn_sent(struct mg_slow *s, struct mg_conn *c, const struct mg_in *i
 	const struct mg_seg *seg = in->seg;
 	bool has_ack = (seg->flags & MG_TCP_ACK) != 0;
 
-	if (has_ack && (seg->ack != c->hs.iss + 1 || !tsecr_is_ours(s, c, seg))) {
+	if (has_ack && (!mg_tfo_client_is_acked(c, seg) || !tsecr_is_ours(s, c, seg))) {
 		s->stats.ack_invalid++;
 		mg_input_reset(s, seg);
 		return;
@@ -363,7 +387,7 @@ static void syn_received(struct mg_slow *s, struct mg_conn *c, const struct mg_i
 		s->stats.drop_stray++;
 		return;
 	}
-	if (seg->ack != c->hs.iss + 1) {
+	if (!mg_tfo_client_is_acked(c, seg)) {
 		s->stats.ack_invalid++;
 		mg_input_reset(s, seg);
 		return;

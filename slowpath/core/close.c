@@ -219,6 +219,8 @@ void mg_close_doorbell(struct mg_slow *s, const struct mg_ev_doorbell *ev)
 
 	if (c == NULL || (c->flags & MG_CONN_QUEUED) != 0)
 		return;
+	if (ev->a_flags & MG_SHM_AF_SYN)
+		mg_active_go(s, c);
 	if (ev->a_flags & MG_SHM_AF_ABORT)
 		mg_close_abort(s, c);
 	else if (ev->a_flags & MG_SHM_AF_CLOSE && c->flow != MG_CONN_FLOW_LIVE &&

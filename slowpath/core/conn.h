@@ -63,7 +63,8 @@ enum mg_conn_flag {
 	MG_CONN_SYN_DATA = 1 << 16,   /* a SYN's data was taken, the peer's or ours */
 	MG_CONN_ECHO = 1 << 17,       /* an echo was heard; the next MG_CMD_SET_CC answers it */
 	MG_CONN_FRAGMENT = 1 << 18, /* routers may cut its packets: the path takes no useful size */
-	MG_CONN_RCV_FIXED = 1 << 20, /* the application chose the size of its buffer */
+	MG_CONN_TFO_NO_COOKIE = 1 << 19, /* data in the SYN without a cookie */
+	MG_CONN_RCV_FIXED = 1 << 20,     /* the application chose the size of its buffer */
 	MG_CONN_SND_FIXED = 1 << 21,
 };
 
@@ -126,6 +127,9 @@ struct mg_conn {
 	uint32_t mss_max; /* TCP_MAXSEG; 0: none */
 	uint32_t rcvbuf_bytes, sndbuf_bytes;
 	uint32_t syn_bytes;          /* payload of the SYN that the worker got with INSTALL */
+	uint32_t syn_sent;           /* bytes of the transmit ring that our SYN carried ... */
+	uint32_t syn_acked;          /* ... and that its answer acknowledged */
+	uint8_t tfo;                 /* enum mg_tfo_plan */
 	uint32_t tfo_listener;       /* id, with MG_CONN_TFO */
 	uint32_t adv_bytes;          /* receive window offered in the handshake */
 	uint32_t icmp_seq;           /* what it quotes */

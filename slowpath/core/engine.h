@@ -32,6 +32,7 @@
 #include "slowpath/core/slow.h"
 #include "slowpath/core/state.h"
 #include "slowpath/core/timewait.h"
+#include "slowpath/core/tfoclient.h"
 #include "slowpath/core/tuples.h"
 
 #define MG_SLOW_FRAME_MAX 9728 /* largest frame the slow path builds */
@@ -89,6 +90,7 @@ struct mg_slow {
 	struct mg_pmtus pmtus;
 	struct mg_frags frags;
 	struct mg_queries queries;
+	struct mg_tfo_cache tfo_cache;
 	struct mg_tfo_keys tfo_keys;
 	uint64_t tfo_epoch;
 	bool tfo_drawn; /* tfo_keys are those of tfo_epoch */

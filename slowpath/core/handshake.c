@@ -2,9 +2,20 @@
 /* handshake.c - see handshake.h. */
 #include "slowpath/core/handshake.h"
 
+#include "proto/wire/checksum.h"
 #include "proto/wire/ipv6.h"
 #include "proto/wire/tcp.h"
 #include "slowpath/core/engine.h"
+
+/* Copied first, then summed: its owner may write it meanwhile. */
+static void put_data(uint8_t *at, const struct mg_out_seg *o, struct mg_frame_spec *spec)
+{
+	if (o->data_bytes == 0)
+		return;
+	memcpy(at, o->data, o->data_bytes);
+	spec->payload_len = o->data_bytes;
+	spec->payload_sum = mg_csum_add(0, at, o->data_bytes);
+}
 
 void mg_tcp_out(struct mg_slow *s, const struct mg_out_seg *o)
 {
@@ -47,10 +58,13 @@ void mg_tcp_out(struct mg_slow *s, const struct mg_out_seg *o)
 	}
 	if (s->routes.ports[hop.port].has_l2) {
 		spec.smac = s->routes.ports[hop.port].mac;
+		put_data(out->data + mg_wire_eth_ip_tcp_hdr_len(&spec), o, &spec);
 		len = mg_wire_emit_eth_ip_tcp(out->data, &spec);
 	} else {
+		put_data(out->data + mg_wire_ip_tcp_hdr_len(&spec), o, &spec);
 		len = mg_wire_emit_ip_tcp(out->data, &spec);
 	}
+	len += o->data_bytes;
 	mg_neigh_output(s, &hop, mg_slow_worker_of(s, o->tuple), len);
 }
 

@@ -58,6 +58,8 @@ struct mg_out_seg {
 	uint8_t ttl; /* 0: configured */
 	uint8_t tos;
 	const struct mg_tfo_cookie *cookie; /* with MG_SEG_OPT_TFO; empty: asks for one */
+	const uint8_t *data;                /* payload; perhaps in an application's memory */
+	uint32_t data_bytes;
 };
 
 /* Writes and sends it, by route and neighbour. */

@@ -48,6 +48,8 @@ void mg_icmp_report(struct mg_slow *s, struct mg_conn *c, const struct mg_ev_rem
 /* Active opens: SYN-SENT, and SYN-RECEIVED after a simultaneous open. */
 int mg_active_open(struct mg_slow *s, struct mg_slow_app *app, struct mg_ctl_connect *connect);
 void mg_active_input(struct mg_slow *s, struct mg_conn *c, const struct mg_in *in);
+/* The application has written: a SYN that waited for that leaves. */
+void mg_active_go(struct mg_slow *s, struct mg_conn *c);
 void mg_active_timer(struct mg_slow *s, struct mg_conn *c);
 /* Ends an open that cannot succeed. error: positive errno. */
 void mg_active_fail(struct mg_slow *s, struct mg_conn *c, uint32_t error);

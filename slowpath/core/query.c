@@ -43,7 +43,7 @@ static void fill_from_conn(struct mg_slow *s, const struct mg_conn *c,
 	info->ssthresh_bytes = c->cc.ssthresh;
 	info->snd_wscale = c->hs.snd_ws;
 	info->rcv_wscale = c->hs.rcv_ws;
-	info->opts = c->hs.opts;
+	info->opts = c->hs.opts | (c->flags & MG_CONN_SYN_DATA ? MG_SEG_OPT_TFO : 0u);
 	info->pacing_Bps = c->cc.pacing_Bps;
 	info->age_ms = mg_ns_to_ms(s->now_ns - c->born_ns);
 	info->ecn = c->hs.ecn != 0;

@@ -104,6 +104,7 @@ int mg_sim_app_connect(struct mg_sim_app *app, struct mg_addr to, uint16_t port,
 	msg->connect[0].tuple = (struct mg_tuple){ .laddr = mg_addr_v4(0),
 						   .raddr = to,
 						   .rport = port };
+	msg->connect[0].flags = plan->fastopen ? MG_CTL_CONNECT_FASTOPEN : 0;
 	err = ask(app, msg, now_ns);
 	if (err == 0)
 		err = msg->connect[0].status;
@@ -202,6 +203,8 @@ static bool do_write(struct mg_sim_app *app, struct mg_sim_conn *c, uint64_t now
 		for (uint32_t k = 0; k < spans[i].len; k++)
 			spans[i].p[k] = pattern(app->seed, c->key, c->is_client, p++);
 	mg_window_commit(&c->w, n);
+	if (atomic_load_explicit(&w->state, memory_order_acquire) == MG_SHM_ST_WAITING)
+		atomic_fetch_or(&w->a_flags, MG_SHM_AF_SYN);
 	c->tx_pos += n;
 	c->next_write_ns = now_ns + c->plan.write_gap_ns;
 	return true;

@@ -30,6 +30,7 @@ struct mg_sim_plan {
 	uint64_t stall_ns; /* ...for so long */
 	uint64_t leave_ns; /* closes whatever there is so long after the start; 0: never */
 	bool nodelay;
+	bool fastopen;      /* what is written first goes with the SYN, where both ends allow it */
 	bool shut_late;     /* FIN only after the peer's FIN */
 	uint64_t linger_ns; /* idle for so long before the FIN */
 };

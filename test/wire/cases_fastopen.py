@@ -3,10 +3,8 @@
 import asyncio
 
 import packet as pk
-from case import case, pattern
-from peer import between, equal, expect
-
-TODO = "Fast Open is on its way"
+from case import case
+from peer import equal, expect
 
 
 def cookie_of(p):
@@ -158,7 +156,7 @@ async def tfo_no_data(t):
     await t.delivered(b"x", "b")
 
 
-@case("RFC-7413", "a client asks for a cookie, then sends data in its SYN", profile="fastopen", families="46", todo=TODO)
+@case("RFC-7413", "a client asks for a cookie, then sends data in its SYN", profile="fastopen", families="46")
 async def tfo_client(t):
     c, connecting = await t.connecting(name="a", options={"fastopen_connect": 1})
     if not t.is_mango:
@@ -183,6 +181,78 @@ async def tfo_client(t):
     c.tx("SA", options=c.syn_options(), ts=None)
     c.agree(p)
     await c.rx("A")
+
+
+async def learned(t):
+    """A first connection that brings a cookie; returns a function that begins one with data in the SYN."""
+    c, connecting = await t.connecting(name="a", options={"fastopen_connect": 1})
+    if not t.is_mango:
+        await asyncio.sleep(0.02)
+        t.agent.start(f"send a {b'first'.hex()}")
+    p = await c.rx("S")
+    c.tx("SA", options=c.syn_options(more=pk.opt(pk.FASTOPEN, b"cookie12") + b"\1\1"), ts=None)
+    c.agree(p)
+    await c.rx("A")
+    await t.agent.done(connecting)
+    lport = c.lport
+
+    async def begin(name, data):
+        nonlocal lport
+        lport += 1
+        await t.agent.ok(f"socket {name}")
+        await t.agent.ok(f"setopt {name} fastopen_connect 1")
+        c = t.conn(lport=lport)
+        t.agent.start(f"connect {name} {t.peer_text} {lport}")
+        t.agent.start(f"send {name} {data.hex()}")
+        p = await c.rx("S")
+        c.irs = p.seq
+        return c, p
+    return begin
+
+
+@case("RFC-7413", "data that the SYN-ACK leaves out is sent again at once", profile="fastopen", families="46")
+async def tfo_client_refused(t):
+    begin = await learned(t)
+    c, p = await begin("b", b"early")
+    equal((cookie_of(p), p.data), (b"cookie12", b"early"), "cookie and data of the SYN")
+    c.rcv_nxt = 1
+    c.tx("SA", options=c.syn_options(more=pk.opt(pk.FASTOPEN, b"cookie34") + b"\1\1"), ts=None)
+    c.agree(p)
+    q = await c.until(lambda p: p.data, what="the data again")
+    equal(q.data, b"early", "the data")
+    c.tx()
+    c, p = await begin("d", b"later")
+    equal((cookie_of(p), p.data), (b"cookie34", b"later"), "the newer cookie, and data")
+    c.rcv_nxt = 6
+    c.tx("SA", options=c.syn_options(), ts=None)
+    c.agree(p)
+    await c.rx("A")
+
+
+@case("RFC-7413", "a SYN that is sent again has neither cookie nor data", profile="fastopen", families="46")
+async def tfo_client_syn_again(t):
+    begin = await learned(t)
+    c, p = await begin("b", b"early")
+    equal(p.data, b"early", "data of the SYN")
+    q = await c.until(lambda p: "S" in p.flags, within=4, what="the SYN again")
+    equal((q.seq, q.data, cookie_of(q)), (p.seq, b"", None), "number, data and cookie of the second SYN")
+    c.rcv_nxt = 1
+    c.tx("SA", options=c.syn_options(), ts=None)
+    c.agree(p)
+    equal((await c.until(lambda p: p.data, what="the data")).data, b"early", "the data")
+    c.tx()
+
+
+@case("RFC-7413", "an acknowledgement of a part of the SYN's data is taken", profile="fastopen", families="46")
+async def tfo_client_partial(t):
+    begin = await learned(t)
+    c, p = await begin("b", b"early data")
+    c.rcv_nxt = 6
+    c.tx("SA", options=c.syn_options(), ts=None)
+    c.agree(p)
+    q = await c.until(lambda p: p.data, what="the rest")
+    equal(q.data, b" data", "the rest")
+    c.tx()
 
 
 @case("RFC-7413", "without the option, or with Fast Open off, nothing is offered", families="46")
