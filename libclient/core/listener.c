@@ -162,7 +162,9 @@ int mg_lst_set_option(struct mg_lst *lst, uint32_t option, int64_t value)
 	msg->opt[0].window = lst->id;
 	msg->opt[0].option = option;
 	msg->opt[0].value = value;
-	err = mg_client_send(lst->src.ctx->client, msg);
+	err = mg_client_request(lst->src.ctx->client, msg);
+	if (err == 0 && msg->hdr.count == 1 && msg->opt[0].status < 0)
+		err = msg->opt[0].status;
 	free(msg);
 	return err;
 }

@@ -61,7 +61,7 @@ struct mg_lst_params {
 
 /* 0; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, ... */
 int mg_lst_open(struct mg_ctx *ctx, const struct mg_lst_params *params, struct mg_lst **ret_lst);
-/* MG_CTL_OPT_LISTEN_*; the daemon's opinion is not waited for. 0, -ENOMEM, -ECONNRESET. */
+/* MG_CTL_OPT_LISTEN_*; holds for the next SYN when it returns. 0, -ENOMEM, -ECONNRESET, what the daemon says. */
 int mg_lst_set_option(struct mg_lst *lst, uint32_t option, int64_t value);
 /* Connections nobody accepted are reset. Watches must be gone. */
 void mg_lst_close(struct mg_lst *lst);
