@@ -6,7 +6,7 @@
  *          One connection to the unix socket is one case, served by a child of its own. Commands, each answered
  *          by one line ("ok", a result, or an errno's name):
  *          use K | listen PORT | accept | connect PORT | connect_from PORT LOCAL | send N | text WORD | oob WORD |
- *          recv N | recv_eof | shut rd|wr | close | reset | unlisten | rcvbuf N | sndbuf N | nodelay | sleep MS | error | v6
+ *          fastopen N | connect_fast PORT N | syn_data | recv N | recv_eof | shut rd|wr | close | reset | unlisten | rcvbuf N | sndbuf N | nodelay | sleep MS | error | v6
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -110,6 +110,34 @@ static void do_connect(int port, int local)
 	answer_errno(connect(fd, (struct sockaddr *)&a, len));
 	user_ms = 0;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_ms, sizeof(user_ms));
+}
+
+static char pattern(uint64_t pos);
+
+/* With so many bytes in the SYN, if there is a cookie. */
+static void do_connect_fast(int port, int n)
+{
+	struct sockaddr_storage a;
+	socklen_t len = (socklen_t)endpoint(far[v6], port, &a);
+	char buf[1024];
+
+	conns[current] = new_socket();
+	for (int i = 0; i < n && i < (int)sizeof(buf); i++)
+		buf[i] = pattern((uint64_t)i);
+	sent[current] = (uint64_t)n;
+	answer_errno(sendto(conns[current], buf, (size_t)n, MSG_FASTOPEN | MSG_NOSIGNAL,
+			    (struct sockaddr *)&a, len) == n
+			     ? 0
+			     : -1);
+}
+
+static void do_syn_data(void)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	(void)getsockopt(conns[current], IPPROTO_TCP, TCP_INFO, &info, &len);
+	(void)fprintf(out, "%d\n", (info.tcpi_options & TCPI_OPT_SYN_DATA) != 0);
 }
 
 /* Byte `pos` of what a connection sends: lower-case letters in turn. */
@@ -227,6 +255,12 @@ static void obey(const char *word, const char *arg, int arg2)
 		do_accept();
 	else if (strcmp(word, "connect") == 0)
 		do_connect(n, 0);
+	else if (strcmp(word, "fastopen") == 0)
+		answer_errno(setsockopt(listener, IPPROTO_TCP, TCP_FASTOPEN, &n, sizeof(n)));
+	else if (strcmp(word, "connect_fast") == 0)
+		do_connect_fast(n, arg2);
+	else if (strcmp(word, "syn_data") == 0)
+		do_syn_data();
 	else if (strcmp(word, "connect_from") == 0)
 		do_connect(n, arg2);
 	else if (strcmp(word, "close") == 0 || strcmp(word, "reset") == 0)

@@ -61,6 +61,8 @@ class Side:
         self.command(self.bed.dut, "ip link set lo up")
         self.command(self.bed.peer_ns, "ip link set lo up")
         self.command(self.bed.peer_ns, "sysctl -qw net.ipv6.conf.all.disable_ipv6=0")
+        for ns in (self.bed.dut, self.bed.peer_ns):
+            self.command(ns, "sysctl -qw net.ipv4.tcp_fastopen=3")
         self.command(self.bed.peer_ns, f"ip -6 addr replace {THEIRS6}/64 dev mg1 nodad")
         if self.preload:
             self.start_mango()
@@ -87,7 +89,7 @@ class Side:
     def start_mango(self):
         port = {"name": "p0", "interface": "mg0", "driver": self.bed.driver, "mtu": 1500,
                 "addresses": [OURS + "/24", OURS6 + "/64"]}
-        self.bed.config = {"ports": [port]}
+        self.bed.config = {"ports": [port], "tcp": {"fastopen": 3}}
         self.bed.start()
         self.env.update(self.bed.env, LD_PRELOAD=self.preload, MANGO_ADDRESS=self.bed.address())
 
