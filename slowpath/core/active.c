@@ -138,7 +138,7 @@ static void fill(struct mg_slow *s, struct mg_conn *c, const struct mg_ctl_conne
 	c->rcvbuf_bytes = mg_rcvbuf_of(s, connect->rcvbuf_bytes);
 	c->sndbuf_bytes = mg_sndbuf_of(s, connect->sndbuf_bytes);
 	c->flags |= mg_conn_fixed(connect->rcvbuf_bytes, connect->sndbuf_bytes);
-	c->tfo = mg_tfo_client_plan(s, &c->node.tuple, connect->flags);
+	c->tfo = (uint8_t)mg_tfo_client_plan(s, &c->node.tuple, connect->flags);
 	if (connect->flags & MG_CTL_CONNECT_TFO_NO_COOKIE)
 		c->flags |= MG_CONN_TFO_NO_COOKIE;
 	if (connect->ttl != 0)
