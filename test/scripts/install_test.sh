@@ -33,7 +33,7 @@ compiles() {
 	# shellcheck disable=SC2086 # words, as pkg-config prints them
 	(cd "$(dirname "$(at seed_client.cc)")" &&
 		"$compiler" "-std=$standard" -Wall -Wextra -Werror -o "$root/example" "$@" $flags) || return 1
-	LD_LIBRARY_PATH=$libdir ldd "$root/example" | grep -q "libmango.so.0 => $libdir/"
+	[[ $(LD_LIBRARY_PATH=$libdir ldd "$root/example") == *"libmango.so.0 => $libdir/"* ]]
 }
 
 file_is() {
