@@ -53,7 +53,7 @@ check "the tail of its standard error is shown" says "| why"
 
 # What stands between the suite's line and the closing summary.
 at_once() {
-	sed -n '/^FAIL /,/^$/p' "$work/output" | grep -qF -- "$1"
+	sed -n '/^FAIL /,/^$/p' "$work/output" | grep -F -- "$1" >/dev/null
 }
 
 program tap_why 'echo 1..3; echo ok 1 - a; echo "# of a"; echo not ok 2 - b; echo "# because of b"

@@ -50,7 +50,7 @@ peer_reaches_dut() {
 }
 
 nothing_left() { # PREFIX
-	! ip netns list | grep -q "^$1-" && [ ! -e "/run/mango-testbed/$1" ]
+	! ip netns list | grep "^$1-" >/dev/null && [ ! -e "/run/mango-testbed/$1" ]
 }
 
 no_dut_address() {
@@ -58,7 +58,7 @@ no_dut_address() {
 }
 
 offload_is_off() { # SIDE INTERFACE FEATURE
-	"$testbed" exec "$1" ethtool -k "$2" | grep -q "^$3: off"
+	"$testbed" exec "$1" ethtool -k "$2" | grep "^$3: off" >/dev/null
 }
 
 half_made() {
@@ -68,7 +68,7 @@ half_made() {
 
 fake_tap() {
 	"$testbed" exec dut ip tuntap add dev mg1 mode tap && "$testbed" tap-config &&
-		"$testbed" exec peer ip -brief addr show dev mg1 | grep -q 10.77.0.2/24
+		"$testbed" exec peer ip -brief addr show dev mg1 | grep -F 10.77.0.2/24 >/dev/null
 }
 
 check "a stranger's namespace is refused" 1 "$testbed" up
