@@ -274,6 +274,7 @@ static bool step_conn(struct mg_sim_app *app, struct mg_sim_conn *c, uint64_t no
 		if (c->plan.leave_ns != 0)
 			c->leave_ns = now_ns + c->plan.leave_ns;
 	}
+	c->opened |= state == MG_SHM_ST_OPEN;
 	if (state == MG_SHM_ST_CLOSED && atomic_load(&w->error) != 0) {
 		c->error = (int)atomic_load(&w->error);
 		let_go(app, c, MG_SHM_AF_CLOSE, MG_SIM_RESET);

@@ -54,6 +54,7 @@ struct mg_sim_conn {
 	uint64_t tx_pos, rx_pos;
 	uint64_t next_write_ns, next_read_ns;
 	uint64_t leave_ns; /* MG_TIME_NEVER: when done */
+	bool opened;       /* the handshake was done */
 	bool shut, eof;
 	uint64_t shut_ns; /* when lingering ends; 0: it has not begun */
 	bool kicked;      /* an event came, or the last step moved: look again */
