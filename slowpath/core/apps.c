@@ -87,8 +87,8 @@ void mg_apps_abandon(struct mg_slow *s, struct mg_conn *c)
 		mg_conn_release(s, c);
 		return;
 	}
-	if (c->flags & MG_CONN_ORPHAN)
-		return; /* closed before: may finish */
+	if ((c->flags & (MG_CONN_ORPHAN | MG_CONN_CLOSE_ASKED)) != 0)
+		return; /* closed before, as the worker knows or learns: may finish */
 	if ((mg_conn_is_synchronised(c) || (c->flags & MG_CONN_TFO) != 0) && !a->broken &&
 	    (a_flags & (MG_SHM_AF_CLOSE | MG_SHM_AF_ABORT)) == MG_SHM_AF_CLOSE) {
 		mg_close_asked(s, c); /* its doorbell may have died with it */

@@ -266,6 +266,26 @@ static void test_guarded_connection_survives(void **state)
 	sb_free(&b);
 }
 
+/* Its last holder exits: both ends of that are seen at once, and the first is a close. */
+static void test_guard_ends_just_before_its_holder(void **state)
+{
+	struct mg_conn *c;
+	struct sb b;
+
+	(void)state;
+	sb_new(&b);
+	c = sb_established(&b);
+	assert_int_equal(guard_as(&b, FIRST, MG_CTL_GUARD_CONN, c->window, c->window_gen), 0);
+	unguard(&b, MG_CTL_GUARD_CONN, c->window, c->window_gen);
+	holder_gone(&b, FIRST);
+	assert_non_null(sb_cmd(&b, MG_CMD_CLOSE));
+	sb_no_cmd(&b, MG_CMD_REMOVE);
+	sb_ev(&b, MG_EV_APP_CLOSE, 0, 0);
+	sb_ev(&b, MG_EV_FIN_SENT, 0, 0);
+	assert_int_equal(c->state, MG_TCP_FIN_WAIT_1);
+	sb_free(&b);
+}
+
 /* SO_LINGER with 0 s: what the last descriptor's end does is a reset. */
 static void test_guarded_connection_that_lingers_not(void **state)
 {
@@ -320,6 +340,7 @@ int main(void)
 		cmocka_unit_test(test_listener_ends_with_its_guard),
 		cmocka_unit_test(test_own_listener_ends_with_its_process),
 		cmocka_unit_test(test_guarded_connection_survives),
+		cmocka_unit_test(test_guard_ends_just_before_its_holder),
 		cmocka_unit_test(test_guarded_connection_that_lingers_not),
 		cmocka_unit_test(test_moves_that_make_no_sense),
 	};
