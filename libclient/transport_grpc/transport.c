@@ -122,7 +122,7 @@ static void destroy(struct mg_transport *t)
 	if (t->channel != NULL)
 		grpc_channel_destroy(t->channel);
 	grpc_completion_queue_destroy(t->cq);
-	grpc_shutdown();
+	grpc_shutdown_blocking(); /* no thread of its is left to run while the process ends */
 	(void)pthread_cond_destroy(&t->idle);  /* nobody waits on it */
 	(void)pthread_mutex_destroy(&t->lock); /* nobody holds it */
 	free(t);
