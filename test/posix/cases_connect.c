@@ -128,13 +128,13 @@ CASE(connect_nonblocking_refused_by_connect)
 	T(so_error(fd));
 }
 
-/* Nobody has this address: neither refused nor accepted. */
+/* Nobody has this address: neither refused nor accepted. Nor did another case look for it, and knows that already. */
 static socklen_t nobody(const struct tc *t, struct sockaddr_storage *a)
 {
 	struct sockaddr_in *in = (struct sockaddr_in *)(void *)a;
 	socklen_t len = t_peer_addr(t, t->port, a);
 
-	in->sin_addr.s_addr = htonl((ntohl(in->sin_addr.s_addr) & ~0xffu) | 99);
+	in->sin_addr.s_addr = htonl((ntohl(in->sin_addr.s_addr) & ~0xffu) | (20u + t->port % 200u));
 	return len;
 }
 

@@ -276,8 +276,7 @@ CASE(fork_shared_listener)
 	t_say("%d served", served);
 	T(wait_child(pid[0]));
 	T(wait_child(pid[1]));
-	t_peer_ok(t, "use 7");
-	t_peer(t, "connect %u", t->port); /* the listener has no holder any more */
+	t_peer_refused_soon(t, 7); /* the listener has no holder any more; docs/preload.md: soon */
 }
 
 /* A child that lives on and does nothing with what it inherited. */

@@ -196,6 +196,19 @@ void t_peer_ok(struct tc *t, const char *fmt, ...)
 		give_up("peer, %.*s: %s", (int)strcspn(line, "\n"), line, answer);
 }
 
+void t_peer_refused_soon(struct tc *t, int k)
+{
+	char line[64], answer[256] = "";
+
+	for (int i = 0; i < 20 && strcmp(answer, "ECONNREFUSED") != 0; i++) {
+		t_sleep_ms(i == 0 ? 0 : 50);
+		t_peer_ok(t, "use %d", k + i);
+		(void)snprintf(line, sizeof(line), "connect %u\n", t->port);
+		peer_line(t, line, answer, sizeof(answer));
+	}
+	t_say("peer connect -> %s", answer);
+}
+
 static socklen_t address(const char *env4, const char *env6, bool v6, uint16_t port,
 			 struct sockaddr_storage *ret)
 {

@@ -87,7 +87,9 @@ void t_took(const char *what, int64_t since_ms, int64_t at_least_ms, int64_t at_
 
 /* Tells the peer; writes "peer: command -> answer". */
 void t_peer(struct tc *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The same, silently: set-up. Exits the program if the answer is not "ok". */
+/* The peer connects until it is refused, for a second at most; with its connections from number k on. */
+void t_peer_refused_soon(struct tc *t, int k);
+/* The same as t_peer(), silently: set-up. Exits the program if the answer is not "ok". */
 void t_peer_ok(struct tc *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Addresses of this end and the other one, with the case's port. */
