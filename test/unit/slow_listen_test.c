@@ -482,12 +482,14 @@ static void test_listener_ttl_and_tos(void **state)
 	(void)state;
 	sb_new(&b);
 	mg_ctl_init(b.msg, MG_CTL_TCP_LISTEN, 1, 1);
-	b.msg->listen[0] = (struct mg_ctl_listen){ .addr = b.v6 ? (struct mg_addr){ { 0 } }
-								: mg_addr_v4(0),
-						   .port = SB_PORT,
-						   .backlog = 8,
-						   .ttl = 9,
-						   .tos = 0xbb };
+	b.msg->listen[0] = (struct mg_ctl_listen){
+		.port = SB_PORT,
+		.backlog = 8,
+		.ttl = 9,
+		.tos = 0xbb,
+	};
+	if (!b.v6)
+		b.msg->listen[0].addr = mg_addr_v4(0);
 	assert_int_equal(sb_ctl(&b, MG_CTL_TCP_LISTEN, 1), 0);
 	sb_rx(&b, &plain_syn);
 	seg = sb_tx(&b);
