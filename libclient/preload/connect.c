@@ -122,7 +122,7 @@ static int open_listener(int fd, struct mg_sock *s, int backlog, enum mg_verdict
 {
 	struct mg_ctx *ctx = mg_face_ctx();
 	struct mg_lst_params params;
-	struct mg_lst *lst;
+	struct mg_lst *lst = NULL;
 	int err;
 
 	if (ctx == NULL)

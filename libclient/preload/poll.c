@@ -76,45 +76,57 @@ static void revive(struct mg_obj *obj)
 		mg_ep_revive(mg_container_of(obj, struct mg_ep, obj));
 }
 
+/* What is to be asked about the object behind a descriptor; NULL: the kernel alone. */
+static struct mg_source *look_at(struct round *r, int fd, struct mg_obj *obj)
+{
+	revive(obj);
+	if (obj->kind == MG_OBJ_SOCK &&
+	    !mg_sock_relisten(fd, mg_container_of(obj, struct mg_sock, obj)))
+		r->has_dead = true;
+	return source_of(obj);
+}
+
+/* Does the kernel have a say, too? In a set of ours, and for a listener on both. */
+static bool is_kernels_too(struct mg_obj *obj)
+{
+	const struct mg_sock *s = mg_container_of(obj, struct mg_sock, obj);
+
+	return obj->kind == MG_OBJ_EPOLL || (mg_sock_kind(s) == MG_SOCK_LISTENER && s->both);
+}
+
+static void ask_kernel(struct round *r, const struct pollfd *asked, struct mg_obj *obj)
+{
+	struct pollfd *p = &r->kernel[MG_WAIT_SLOTS + r->nr_kernel++];
+
+	*p = *asked;
+	if (obj != NULL && obj->kind == MG_OBJ_SOCK)
+		p->fd = mg_sock_holder(mg_container_of(obj, struct mg_sock, obj), asked->fd);
+	if (mg_fd_is_hidden(asked->fd)) /* not there, as far as the program knows */
+		p->fd = 0x7fffffff;
+}
+
 /* Decides for each descriptor who is asked. */
 static void classify(struct round *r)
 {
 	for (nfds_t i = 0; i < r->n; i++) {
 		struct entry *e = &r->entries[i];
 		int fd = r->fds[i].fd;
-		struct mg_source *source = NULL;
+		struct mg_source *source;
 
 		*e = (struct entry){ .kernel = true };
 		if (fd >= 0)
 			e->obj = mg_fd_get(fd);
-		if (e->obj != NULL) {
-			revive(e->obj);
-			if (e->obj->kind == MG_OBJ_SOCK &&
-			    !mg_sock_relisten(fd, mg_container_of(e->obj, struct mg_sock, obj)))
-				r->has_dead = true;
-			source = source_of(e->obj);
-		}
-		if (source == NULL) {
-			if (e->obj != NULL)
-				mg_obj_put(e->obj);
-			e->obj = NULL;
-		} else {
-			e->kernel = e->obj->kind == MG_OBJ_EPOLL ||
-				    (mg_sock_kind(mg_container_of(e->obj, struct mg_sock, obj)) ==
-					     MG_SOCK_LISTENER &&
-				     mg_container_of(e->obj, struct mg_sock, obj)->both);
+		source = e->obj != NULL ? look_at(r, fd, e->obj) : NULL;
+		if (source != NULL) {
+			e->kernel = is_kernels_too(e->obj);
 			if (!mg_client_is_dead(source->ctx->client))
 				r->ctx = source->ctx;
+		} else if (e->obj != NULL) {
+			mg_obj_put(e->obj);
+			e->obj = NULL;
 		}
-		if (e->kernel) {
-			r->kernel[MG_WAIT_SLOTS + r->nr_kernel] = r->fds[i];
-			if (e->obj != NULL && e->obj->kind == MG_OBJ_SOCK)
-				r->kernel[MG_WAIT_SLOTS + r->nr_kernel].fd = mg_sock_holder(
-					mg_container_of(e->obj, struct mg_sock, obj), fd);
-			if (mg_fd_is_hidden(fd)) /* not there, as far as the program knows */
-				r->kernel[MG_WAIT_SLOTS + r->nr_kernel].fd = 0x7fffffff;
-			r->nr_kernel++;
-		}
+		if (e->kernel)
+			ask_kernel(r, &r->fds[i], e->obj);
 	}
 }
 
