@@ -24,9 +24,13 @@ bool mg_worker_pkt_alloc(void *ctx, uint16_t port, uint32_t len, struct mg_fp_pk
 	struct rte_mbuf *m;
 
 	if (mg_unlikely(port == w->local_port)) {
+		if (len > MG_LOCAL_MTU) {
+			mg_worker_count(w, MG_WS_tx_no_buffer, 1);
+			return false;
+		}
 		ret_pkt->handle = NULL;
 		ret_pkt->data = mg_local_room(w->conf.local, w->conf.number);
-		return len <= MG_LOCAL_MTU;
+		return true;
 	}
 	m = rte_pktmbuf_alloc(pool_of(&w->ports[port]));
 	if (m == NULL || rte_pktmbuf_tailroom(m) < len) {
